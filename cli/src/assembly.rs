@@ -1,0 +1,272 @@
+//! Puts a process together: the exchange, the topics and definitions, the services' workers, the servers.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use control::ControlLog;
+use detector::{DetectorOptions, DetectorProcessor};
+use domain::{Definition, Topics};
+use exchange::{
+    Exchange, Group, Processor, Worker,
+    kafka::{KafkaExchange, KafkaOptions},
+    memory::{MemoryExchange, MemoryOptions},
+};
+use ingest::{FrontDoor, IngestOptions, IngestProcessor};
+use notification::NotificationProcessor;
+use runtime::{Clock, Stop, server::Ready, telemetry::Telemetry};
+use windowing::{WindowingOptions, WindowingProcessor};
+
+use crate::{
+    failure::Failure,
+    settings::{Kind, Settings},
+};
+
+/// One of the four services.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Service {
+    Ingest,
+    Windowing,
+    Detector,
+    Notification,
+}
+
+impl Service {
+    pub(crate) const ALL: [Self; 4] =
+        [Self::Ingest, Self::Windowing, Self::Detector, Self::Notification];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Ingest => "ingest",
+            Self::Windowing => "windowing",
+            Self::Detector => "detector",
+            Self::Notification => "notification",
+        }
+    }
+}
+
+/// Opens the exchange that the settings name.
+pub(crate) fn open_exchange(
+    settings: &Settings,
+    clock: &Clock,
+) -> Result<Arc<dyn Exchange>, Failure> {
+    Ok(match settings.exchange.kind {
+        Kind::Memory => {
+            let clock = clock.clone();
+            let options = MemoryOptions::new(Arc::new(move || clock.now() / 1000));
+            Arc::new(MemoryExchange::new(options))
+        }
+        Kind::Kafka => {
+            let client = format!("oddwatch-{}", settings.worker.instance);
+            let options = KafkaOptions::new(settings.kafka.brokers.as_str(), client);
+            Arc::new(KafkaExchange::connect(options)?)
+        }
+    })
+}
+
+/// A process with its services running.
+pub(crate) struct Process {
+    pub(crate) exchange: Arc<dyn Exchange>,
+    pub(crate) topics: Topics,
+    pub(crate) stop: Stop,
+    settings: Settings,
+    clock: Clock,
+    ready: Ready,
+    workers: Vec<JoinHandle<()>>,
+    failed: Arc<Mutex<Option<Failure>>>,
+    channels: Option<notification::ChannelSupervisor>,
+}
+
+impl Process {
+    /// Sets up topics and definitions (those of the file and `more`) and starts the services.
+    pub(crate) fn start(
+        settings: Settings,
+        services: &[Service],
+        more: &[Definition],
+        clock: Clock,
+    ) -> Result<Self, Failure> {
+        let mut definitions = settings.definitions()?;
+        definitions.extend_from_slice(more);
+        let exchange = open_exchange(&settings, &clock)?;
+        control::set_up(&*exchange, &settings.setup(), &definitions, clock.now())?;
+        let mut process = Self {
+            topics: Topics::new(&settings.kafka.topic_prefix),
+            exchange,
+            stop: Stop::default(),
+            settings,
+            clock,
+            ready: Ready::default(),
+            workers: vec![],
+            failed: Arc::default(),
+            channels: None,
+        };
+        for service in services {
+            for thread in 0..process.settings.worker.threads {
+                process.start_worker(*service, thread)?;
+            }
+        }
+        if services.contains(&Service::Notification) {
+            process.channels = Some(process.start_channels()?);
+        }
+        process.ready.set(true);
+        Ok(process)
+    }
+
+    fn control(&self) -> Result<ControlLog, Failure> {
+        Ok(ControlLog::open(&*self.exchange, &self.topics)?)
+    }
+
+    fn start_worker(&mut self, service: Service, thread: u32) -> Result<(), Failure> {
+        let member = format!("{}-{}-{thread}", service.name(), self.settings.worker.instance);
+        let (topics, clock) = (self.topics.clone(), self.clock.clone());
+        match service {
+            Service::Ingest => {
+                let control = self.control()?;
+                let inputs =
+                    ingest::input_topics(control.latest(), &self.settings.kafka.topic_prefix);
+                let group =
+                    Group { name: ingest::GROUP.into(), member: member.clone(), topics: inputs };
+                let processor = IngestProcessor::new(IngestOptions {
+                    control,
+                    topics,
+                    topic_prefix: self.settings.kafka.topic_prefix.clone(),
+                    config: self.settings.ingest.clone(),
+                    clock,
+                });
+                self.run(member, &group, processor)
+            }
+            Service::Windowing => {
+                let group = WindowingProcessor::group(&topics, &member);
+                let processor = WindowingProcessor::new(WindowingOptions {
+                    control: self.control()?,
+                    topics,
+                    config: self.settings.windowing.clone(),
+                    clock,
+                });
+                self.run(member, &group, processor)
+            }
+            Service::Detector => {
+                let group = DetectorProcessor::group(&topics, &member);
+                let processor = DetectorProcessor::new(DetectorOptions {
+                    control: self.control()?,
+                    topics,
+                    config: self.settings.detector.clone(),
+                    clock,
+                });
+                self.run(member, &group, processor)
+            }
+            Service::Notification => {
+                let group = notification::group(&topics, &member);
+                let config = &self.settings.notification;
+                let processor = NotificationProcessor::new(topics, config, clock);
+                self.run(member, &group, processor)
+            }
+        }
+    }
+
+    /// Runs a worker on a thread of its own. If it fails, the process stops.
+    fn run<P>(&mut self, name: String, group: &Group, processor: P) -> Result<(), Failure>
+    where
+        P: Processor + 'static,
+        Failure: From<P::Error>,
+    {
+        let member = self.exchange.join(group)?;
+        let worker = Worker::new(member, processor, self.settings.limits());
+        let (stop, failed) = (self.stop.clone(), Arc::clone(&self.failed));
+        let thread_name = name.clone();
+        let body = move || {
+            if let Err(error) = worker.run(&|| stop.stopped()) {
+                let failure = Failure::from(error);
+                tracing::error!(worker = name, error = %failure, "worker ended");
+                failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(failure);
+            }
+            stop.stop();
+        };
+        let handle = thread::Builder::new().name(thread_name).spawn(body)?;
+        self.workers.push(handle);
+        Ok(())
+    }
+
+    fn start_channels(&self) -> Result<notification::ChannelSupervisor, Failure> {
+        let runtime = notification::ChannelRuntime {
+            exchange: Arc::clone(&self.exchange),
+            topics: self.topics.clone(),
+            config: self.settings.notification.clone(),
+            clock: self.clock.clone(),
+            instance: self.settings.worker.instance.clone(),
+            handle: tokio::runtime::Handle::current(),
+            stop: self.stop.clone(),
+        };
+        Ok(notification::channel_workers(runtime, self.control()?)?)
+    }
+
+    /// Serves what the running services offer, and health, readiness and metrics. Says where.
+    pub(crate) async fn serve(
+        &self,
+        services: &[Service],
+        telemetry: &Telemetry,
+    ) -> Result<(), Failure> {
+        let mut http = axum::Router::new();
+        let mut grpc = tonic::service::RoutesBuilder::default();
+        if services.contains(&Service::Ingest) {
+            let front = FrontDoor::open(
+                Arc::clone(&self.exchange),
+                self.control()?,
+                &self.settings.kafka.topic_prefix,
+                &self.settings.ingest,
+            )?;
+            http = http.merge(ingest::http::routes(front.clone()));
+            grpc.add_service(ingest::grpc::service(front));
+        }
+        if services.contains(&Service::Notification) {
+            let alerts = notification::Alerts::new(
+                Arc::clone(&self.exchange),
+                &self.topics,
+                &self.settings.notification,
+                self.stop.clone(),
+            );
+            grpc.add_service(alerts.into_service());
+        }
+        let api = &self.settings.api;
+        let http_at = runtime::server::serve_http(
+            api.http,
+            http,
+            self.ready.clone(),
+            telemetry.metrics.clone(),
+            self.stop.clone(),
+        )
+        .await?;
+        let grpc_at = runtime::server::serve_grpc(
+            api.grpc,
+            grpc,
+            wire::v1::DESCRIPTORS,
+            self.stop.clone(),
+        )
+        .await?;
+        tracing::info!(http = %http_at, grpc = %grpc_at, "serving");
+        Ok(())
+    }
+
+    /// Waits for the workers to end, which they do once `stop` is asked, and says what went wrong.
+    pub(crate) fn join(mut self) -> Result<(), Failure> {
+        for worker in self.workers.drain(..) {
+            if worker.join().is_err() {
+                self.stop.stop();
+                return Err(Failure::other("a worker panicked"));
+            }
+        }
+        self.stop.stop();
+        if let Some(channels) = self.channels.take() {
+            channels.join();
+        }
+        match self.failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(failure) => Err(failure),
+            None => Ok(()),
+        }
+    }
+}
+
+/// How long a stopping process waits for its servers' last answers.
+pub(crate) const SHUTDOWN_WAIT: Duration = Duration::from_secs(2);

@@ -1,0 +1,119 @@
+//! Why a command failed, and the exit status that tells scripts so.
+
+use std::{fmt, process::ExitCode};
+
+/// A failure: a message for people and an exit status (1 failure, 2 usage, 69 unavailable, 78 configuration).
+#[derive(Debug)]
+pub(crate) struct Failure {
+    message: String,
+    status: u8,
+}
+
+impl Failure {
+    const UNAVAILABLE: u8 = 69;
+    const CONFIGURATION: u8 = 78;
+
+    /// A failure without a status of its own.
+    pub(crate) fn other(message: impl Into<String>) -> Self {
+        Self { message: message.into(), status: 1 }
+    }
+
+    /// Wrong use of the command line.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self { message: message.into(), status: 2 }
+    }
+
+    /// Wrong configuration.
+    pub(crate) fn configuration(message: impl Into<String>) -> Self {
+        Self { message: message.into(), status: Self::CONFIGURATION }
+    }
+
+    /// The status to exit with.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.status)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl From<exchange::Error> for Failure {
+    fn from(error: exchange::Error) -> Self {
+        let status = match &error {
+            exchange::Error::Unavailable { .. } => Self::UNAVAILABLE,
+            exchange::Error::Topic { .. } => Self::CONFIGURATION,
+            _ => 1,
+        };
+        Self { message: error.to_string(), status }
+    }
+}
+
+impl From<control::Error> for Failure {
+    fn from(error: control::Error) -> Self {
+        match error {
+            control::Error::Exchange(error) => error.into(),
+            control::Error::Invalid(_) => Self::configuration(error.to_string()),
+            control::Error::Entry { .. } | control::Error::Behind { .. } => {
+                Self::other(error.to_string())
+            }
+        }
+    }
+}
+
+impl From<windowing::service::Error> for Failure {
+    fn from(error: windowing::service::Error) -> Self {
+        match error {
+            windowing::service::Error::Exchange(error) => error.into(),
+            windowing::service::Error::Control(error) => error.into(),
+            hole @ windowing::service::Error::Hole { .. } => Self::other(hole.to_string()),
+        }
+    }
+}
+
+impl From<detector::service::Error> for Failure {
+    fn from(error: detector::service::Error) -> Self {
+        match error {
+            detector::service::Error::Exchange(error) => error.into(),
+            detector::service::Error::Control(error) => error.into(),
+            hole @ detector::service::Error::Hole { .. } => Self::other(hole.to_string()),
+        }
+    }
+}
+
+impl From<notification::Error> for Failure {
+    fn from(error: notification::Error) -> Self {
+        match error {
+            notification::Error::Exchange(error) => error.into(),
+        }
+    }
+}
+
+impl From<ingest::Error> for Failure {
+    fn from(error: ingest::Error) -> Self {
+        match error {
+            ingest::Error::Exchange(error) => error.into(),
+            ingest::Error::Control(error) => error.into(),
+        }
+    }
+}
+
+impl From<runtime::settings::SettingsError> for Failure {
+    fn from(error: runtime::settings::SettingsError) -> Self {
+        Self::configuration(error.to_string())
+    }
+}
+
+impl From<runtime::server::ServerError> for Failure {
+    fn from(error: runtime::server::ServerError) -> Self {
+        Self { message: error.to_string(), status: Self::UNAVAILABLE }
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::other(error.to_string())
+    }
+}

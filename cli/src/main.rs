@@ -1,0 +1,2 @@
+//! oddwatch
+fn main() {}

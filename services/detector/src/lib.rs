@@ -1,0 +1,14 @@
+//! The detector: scores rows, keeps a model per series, opens and clears anomalies and explains them.
+//!
+//! In reading order: [`service`] polls and commits; [`state`] is what one partition knows and decides;
+//! [`slots`] are the models of one series; [`output`] collects what is written.
+
+pub mod config;
+pub mod metrics;
+pub mod output;
+pub mod service;
+pub mod slots;
+pub mod state;
+
+pub use config::{DEFAULTS, DetectorConfig};
+pub use service::{DetectorOptions, DetectorProcessor};

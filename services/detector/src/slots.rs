@@ -1,0 +1,143 @@
+//! The models of one series: one for each detector that reads its rows.
+
+use std::sync::Arc;
+
+use detect::{SeriesModel, Transition};
+use domain::{Contribution, Detector, Id, Micros, SeriesRef};
+
+/// A detector as it applies to series: its definition and the version that made it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// The detector's name.
+    pub name: Arc<str>,
+    /// The config version that defined it.
+    pub version: u64,
+    /// Its definition.
+    pub detector: Detector,
+}
+
+/// An anomaly that is going on.
+#[derive(Clone, Debug)]
+pub struct Open {
+    /// Its id.
+    pub id: Id,
+    /// The number of its first row within the series.
+    pub row: u64,
+    /// Event time of its first row.
+    pub at: Micros,
+    /// The newest row: what a clearing in silence tells about.
+    pub last: LastRow,
+    /// The newest event of its life.
+    pub told: Option<Transition>,
+}
+
+/// What is told of the newest row when an anomaly is cleared without one.
+#[derive(Clone, Debug)]
+pub struct LastRow {
+    /// Its number.
+    pub row: u64,
+    /// Its event time.
+    pub event_at: Micros,
+    /// When the broker took in its record.
+    pub ingested_at: Micros,
+    /// Its score.
+    pub score: f64,
+    /// How much the model had seen.
+    pub confidence: f64,
+    /// Why it was odd, or not.
+    pub contributions: Vec<Contribution>,
+}
+
+/// One detector's model of one series.
+#[derive(Debug)]
+pub struct Slot {
+    /// What it does.
+    pub plan: Arc<Plan>,
+    /// What it has learned.
+    pub model: SeriesModel,
+    /// The anomaly that is going on, if one is.
+    pub open: Option<Open>,
+}
+
+impl Slot {
+    fn new(plan: &Arc<Plan>, named: &SeriesRef) -> Self {
+        let values = named.features.len();
+        let seed = seed(&plan.detector, named);
+        Self {
+            plan: plan.clone(),
+            model: SeriesModel::new(&plan.detector, values, seed),
+            open: None,
+        }
+    }
+}
+
+/// One series of a partition, as the detectors see it.
+#[derive(Debug)]
+pub struct Series {
+    /// Its name, window and features.
+    pub named: SeriesRef,
+    /// Its models.
+    pub slots: Vec<Slot>,
+    /// The set of plans that `slots` follow.
+    plans: u64,
+}
+
+impl Series {
+    /// A series without models yet.
+    pub fn new(named: SeriesRef) -> Self {
+        Self { named, slots: vec![], plans: u64::MAX }
+    }
+
+    /// Whether `slots` follow this set of plans.
+    pub fn is_current(&self, generation: u64, named: &SeriesRef) -> bool {
+        self.plans == generation && self.named.features == named.features
+    }
+
+    /// Makes `slots` follow the plans for this series: a detector whose algorithm stays keeps its model, one
+    /// whose rows have come to have other values starts anew. Returns the anomalies that ended with their model.
+    pub fn follow(
+        &mut self,
+        generation: u64,
+        named: &SeriesRef,
+        plans: &[Arc<Plan>],
+    ) -> Vec<(Arc<Plan>, Open)> {
+        let widened = self.named.features != named.features;
+        self.named = named.clone();
+        let mut before = std::mem::take(&mut self.slots);
+        for plan in plans {
+            let keeps = |slot: &Slot| {
+                !widened
+                    && slot.plan.name == plan.name
+                    && slot.plan.detector.algorithm == plan.detector.algorithm
+            };
+            let mut slot = match before.iter().position(keeps) {
+                Some(at) => before.remove(at),
+                None => Slot::new(plan, named),
+            };
+            if slot.plan != *plan {
+                slot.model.reconfigure(&plan.detector);
+                slot.plan = plan.clone();
+            }
+            self.slots.push(slot);
+        }
+        self.plans = generation;
+        before.into_iter().filter_map(|slot| Some((slot.plan, slot.open?))).collect()
+    }
+}
+
+/// The seed of a model: what it is a model of, never where its records stand.
+fn seed(detector: &Detector, named: &SeriesRef) -> u64 {
+    let algorithm = format!("{:?}", detector.algorithm.resolved(named.features.len()));
+    Id::of(&[
+        b"model",
+        algorithm.as_bytes(),
+        &SEED_VERSION.to_le_bytes(),
+        named.stream.as_bytes(),
+        named.window.as_deref().unwrap_or_default().as_bytes(),
+        named.key.as_bytes(),
+    ])
+    .seed()
+}
+
+/// Raised when an algorithm's results change.
+const SEED_VERSION: u32 = 1;

@@ -1,0 +1,214 @@
+//! What ingest knows of its sources, and what follows from a poll. It decides: which records are accepted,
+//! their numbers and partitions, when a source ticks and with which log time. Time comes as an argument.
+//!
+//! **Log time.** A source's log time is the largest timestamp of its messages; where the source was read to
+//! its end it is the clock as of *before* the poll that found the end ([`Times::polled_after`]), because what
+//! was appended before that would have been found. A source that the poll did not tell of, but that was at
+//! its end, may have messages that wait behind those of others: it follows the clock one tick behind. Log time
+//! never goes back.
+//!
+//! **The start.** A source without a committed offset writes its memory with the first cycle, idle or not, in
+//! the transaction of its first output at the latest: no output ever exists without a committed offset.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use domain::{LOG_TIME_END, LOG_TIME_NONE, Micros};
+use exchange::{Message, Partition, Slice};
+
+use crate::{
+    codec::{self, memory::Memory},
+    config::IngestConfig,
+    cycle::{Cycle, Read, RefusedMessage, no_stream},
+    streams::{StreamSpec, Streams},
+};
+
+/// The readings of the clock that a cycle may use.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Times {
+    /// The present: when ticks are due.
+    pub(crate) now: Micros,
+    /// A time certainly before the poll that led to this cycle.
+    pub(crate) polled_after: Micros,
+}
+
+/// What a poll found.
+#[derive(Clone, Copy)]
+pub(crate) enum Found<'a> {
+    /// Messages, by partition.
+    Batch(&'a [Slice]),
+    /// Nothing; these are read to their end. With `finish` they get their last tick.
+    Idle { at_end: &'a [Partition], finish: bool },
+}
+
+/// All sources that this process owns.
+pub(crate) struct State {
+    config: IngestConfig,
+    partitions: usize,
+    sources: BTreeMap<Partition, Source>,
+    /// When the last round of ticks was written.
+    ticked_at: Option<Micros>,
+    /// [`Times::polled_after`] of that round.
+    ticked_after: Micros,
+}
+
+/// One source.
+struct Source {
+    name: Arc<str>,
+    memory: Memory,
+    /// The clock for which it is known to have been read to its end, while it is.
+    at_end: Option<Micros>,
+    /// Nothing is committed for it yet.
+    is_fresh: bool,
+    /// It has ticked since it came here.
+    has_ticked: bool,
+    /// It has had its last tick.
+    is_finished: bool,
+}
+
+/// Whether a source was read to its end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Reached,
+    NotReached,
+    NotTold,
+}
+
+impl State {
+    pub(crate) fn new(config: IngestConfig, partitions: u32) -> Self {
+        Self {
+            config,
+            partitions: partitions as usize,
+            sources: BTreeMap::new(),
+            ticked_at: None,
+            ticked_after: LOG_TIME_NONE,
+        }
+    }
+
+    /// Takes over a source with the metadata that was committed for it, and returns the config version that
+    /// was in force in it; says what is wrong with the metadata otherwise.
+    pub(crate) fn restore(
+        &mut self,
+        partition: &Partition,
+        metadata: Option<&str>,
+    ) -> Result<u64, String> {
+        let memory = match metadata {
+            None => Memory::fresh(self.config.epoch, self.partitions),
+            Some(text) => Memory::decode(text, self.partitions)?,
+        };
+        let version = memory.version;
+        let source = Source {
+            name: Arc::from(partition.to_string()),
+            memory,
+            at_end: None,
+            is_fresh: metadata.is_none(),
+            has_ticked: false,
+            is_finished: false,
+        };
+        self.sources.insert(partition.clone(), source);
+        Ok(version)
+    }
+
+    pub(crate) fn drop_source(&mut self, partition: &Partition) {
+        self.sources.remove(partition);
+    }
+
+    /// What follows from a poll: what is written, and the metadata of the sources that changed.
+    pub(crate) fn cycle(
+        &mut self,
+        found: Found<'_>,
+        streams: &Streams,
+        times: Times,
+    ) -> (Cycle, Vec<(Partition, String)>) {
+        let mut cycle = Cycle::new(self.partitions);
+        let mut metadata = vec![];
+        let ticks = self.config.tick_ms > 0;
+        let tick_us = self.config.tick_ms.saturating_mul(1_000);
+        let is_due = ticks && self.ticked_at.is_none_or(|at| times.now.abs_diff(at) >= tick_us);
+        for (partition, source) in &mut self.sources {
+            let (messages, end) = found.of(partition);
+            cycle.begin_source();
+            if !messages.is_empty() {
+                source.memory.version = source.memory.version.max(streams.version);
+                let spec = streams.of_topic(&partition.topic);
+                for message in messages {
+                    source.take(&mut cycle, &self.config, spec, &partition.topic, message);
+                }
+            }
+            source.at_end = match end {
+                End::Reached => Some(times.polled_after),
+                End::NotReached => None,
+                End::NotTold => source.at_end.map(|at| at.max(self.ticked_after)),
+            };
+            let finish = matches!(found, Found::Idle { finish: true, .. });
+            let ticked = if finish && end == End::Reached && !source.is_finished {
+                source.is_finished = true;
+                source.memory.log_time = LOG_TIME_END;
+                source.tick(&mut cycle)
+            } else {
+                (is_due || (ticks && !source.has_ticked)) && source.tick(&mut cycle)
+            };
+            if ticked || source.is_fresh || !messages.is_empty() {
+                source.is_fresh = false;
+                metadata.push((partition.clone(), source.memory.encode()));
+            }
+        }
+        if is_due {
+            self.ticked_at = Some(times.now);
+            self.ticked_after = times.polled_after;
+        }
+        (cycle, metadata)
+    }
+}
+
+impl<'a> Found<'a> {
+    fn of(self, partition: &Partition) -> (&'a [Message], End) {
+        let end = |reached| if reached { End::Reached } else { End::NotReached };
+        match self {
+            Self::Idle { at_end, .. } => (&[], end(at_end.contains(partition))),
+            Self::Batch(slices) => match slices.iter().find(|slice| slice.partition == *partition) {
+                None => (&[], End::NotTold),
+                Some(slice) => (&slice.messages, end(slice.at_end)),
+            },
+        }
+    }
+}
+
+impl Source {
+    /// Reads one message.
+    fn take(
+        &mut self,
+        cycle: &mut Cycle,
+        config: &IngestConfig,
+        spec: Option<&StreamSpec>,
+        topic: &str,
+        message: &Message,
+    ) {
+        let ingested_at = message.timestamp_ms.saturating_mul(1_000);
+        self.memory.log_time = self.memory.log_time.max(ingested_at);
+        cycle.read_bytes += message.size() as u64;
+        let read = |index| Read { offset: message.offset, index, ingested_at };
+        let mut refused = RefusedMessage::new(&self.name, message);
+        match spec {
+            None => refused.add(cycle, read(0), no_stream(topic)),
+            Some(spec) => codec::decode(spec, config, message, &mut |index, record| match record {
+                Ok(record) => {
+                    cycle.row(&self.name, &mut self.memory, spec, record, read(index));
+                }
+                Err(fault) => refused.add(cycle, read(index), fault),
+            }),
+        }
+        refused.finish(cycle, read(0));
+    }
+
+    /// Writes a tick, if its log time is known.
+    fn tick(&mut self, cycle: &mut Cycle) -> bool {
+        let end = self.at_end.unwrap_or(LOG_TIME_NONE);
+        self.memory.log_time = self.memory.log_time.max(end);
+        if self.memory.log_time == LOG_TIME_NONE {
+            return false;
+        }
+        cycle.tick(&self.name, &mut self.memory);
+        self.has_ticked = true;
+        true
+    }
+}

@@ -1,0 +1,174 @@
+//! What a process does before it reads its first record: the topics exist, the layout is one that all agree
+//! on, and the definitions of its file stand in `control`.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use domain::{Definition, Layout, Micros, Source, Stream, Topics};
+use exchange::{Exchange, Output, TopicSpec};
+
+use crate::{ControlLog, Error};
+
+/// How topics are set up.
+#[derive(Clone, Debug)]
+pub struct SetupOptions {
+    /// Topics are prefixed by this; empty for none.
+    pub topic_prefix: String,
+    /// Whether missing topics are created.
+    pub create_topics: bool,
+    /// Partitions of the inner topics, if this process is the first.
+    pub partitions: u32,
+    /// Partitions of `records` and of users' topics, if they are created.
+    pub records_partitions: u32,
+    /// Bound of each partition of a topic, for an exchange that keeps topics in memory, in bytes.
+    pub memory_bytes_max: usize,
+}
+
+const HOUR_MS: i64 = 3_600_000;
+/// Users' records are kept for a week, what people read for a month. What state is rebuilt from is kept for
+/// ever: a restart replays it from its start.
+const RECORDS_RETENTION_MS: i64 = 7 * 24 * HOUR_MS;
+const FINDINGS_RETENTION_MS: i64 = 30 * 24 * HOUR_MS;
+
+/// Creates missing topics, agrees on the layout and appends those `definitions` that differ from what is in
+/// force. Returns the log, read to behind all that.
+///
+/// # Errors
+/// `Invalid` if the layout in force is another than the configured one, or a topic is not as it must be.
+pub fn set_up(
+    exchange: &dyn Exchange,
+    options: &SetupOptions,
+    definitions: &[Definition],
+    now: Micros,
+) -> Result<ControlLog, Error> {
+    let topics = Topics::new(&options.topic_prefix);
+    create(exchange, options, &[control_spec(&topics, options)])?;
+    let mut log = ControlLog::open(exchange, &topics)?;
+    let partitions = match &log.latest().layout {
+        Some(layout) if layout.partitions != options.partitions => {
+            return Err(Error::Invalid(format!(
+                "exchange.partitions is {}, but the topics were laid out with {}; it is fixed at creation",
+                options.partitions, layout.partitions
+            )));
+        }
+        Some(layout) => layout.partitions,
+        None => options.partitions,
+    };
+    create(exchange, options, &inner_specs(&topics, partitions, options))?;
+    let appender = exchange.appender()?;
+    let mut last = log.latest().version;
+    for definition in definitions {
+        if log.latest().holds(definition) {
+            continue;
+        }
+        let mut with = log.latest().clone();
+        with.apply(0, definition.clone());
+        with.check().map_err(|error| Error::Invalid(error.to_string()))?;
+        last = append(&*appender, &topics, definition, now)?;
+        log.read_to(last)?;
+    }
+    let sources = sources(exchange, options, &log.latest().streams_in_force())?;
+    let layout = Layout { partitions, sources };
+    let layout = Definition::Layout(layout);
+    if !log.latest().holds(&layout) {
+        last = append(&*appender, &topics, &layout, now)?;
+    }
+    log.read_to(last)?;
+    Ok(log)
+}
+
+fn append(
+    appender: &dyn exchange::Append,
+    topics: &Topics,
+    definition: &Definition,
+    now: Micros,
+) -> Result<u64, Error> {
+    let output = Output {
+        topic: topics.control.clone(),
+        partition: Some(0),
+        key: Some(Bytes::from(definition.key())),
+        value: Some(Bytes::from(wire::control::encode_definition(definition, now))),
+        headers: vec![],
+    };
+    let written = appender.append(vec![output])?;
+    tracing::info!(definition = definition.key(), "appended to control");
+    Ok(written.first().map_or(0, |(_, offset)| offset + 1))
+}
+
+/// Creates users' topics that are missing and says how many partitions each topic has.
+fn sources(
+    exchange: &dyn Exchange,
+    options: &SetupOptions,
+    streams: &[Stream],
+) -> Result<Vec<Source>, Error> {
+    let mut sources = vec![];
+    for stream in streams {
+        let name = format!("{}{}", options.topic_prefix, stream.topic);
+        if exchange.topic(&name)?.is_none() {
+            let mut spec = spec(&Arc::from(name.as_str()), options.records_partitions, options);
+            spec.retention_ms = Some(RECORDS_RETENTION_MS);
+            create(exchange, options, &[spec])?;
+        }
+        let topic = exchange.topic(&name)?.ok_or_else(|| missing(&name))?;
+        sources.push(Source { topic: name, partitions: topic.partitions });
+    }
+    sources.sort();
+    Ok(sources)
+}
+
+fn missing(name: &str) -> Error {
+    Error::Invalid(format!("topic {name} is missing and kafka.create_topics is false: create it"))
+}
+
+fn create(
+    exchange: &dyn Exchange,
+    options: &SetupOptions,
+    specs: &[TopicSpec],
+) -> Result<(), Error> {
+    if options.create_topics {
+        return Ok(exchange.create_topics(specs)?);
+    }
+    for spec in specs {
+        let found = exchange.topic(&spec.name)?.ok_or_else(|| missing(&spec.name))?;
+        if found.partitions != spec.partitions {
+            return Err(Error::Invalid(format!(
+                "topic {} has {} partitions, it must have {}",
+                spec.name, found.partitions, spec.partitions
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn spec(name: &Arc<str>, partitions: u32, options: &SetupOptions) -> TopicSpec {
+    TopicSpec {
+        name: name.clone(),
+        partitions,
+        retention_ms: None,
+        compacted: false,
+        memory_bytes_max: options.memory_bytes_max,
+        ring: false,
+    }
+}
+
+fn control_spec(topics: &Topics, options: &SetupOptions) -> TopicSpec {
+    spec(&topics.control, 1, options)
+}
+
+fn inner_specs(topics: &Topics, partitions: u32, options: &SetupOptions) -> Vec<TopicSpec> {
+    let findings = |name| TopicSpec {
+        retention_ms: Some(FINDINGS_RETENTION_MS),
+        ring: true,
+        ..spec(name, partitions, options)
+    };
+    let read = |name| TopicSpec { ring: false, ..findings(name) };
+    vec![
+        spec(&topics.accepted, partitions, options),
+        spec(&topics.requested, partitions, options),
+        findings(&topics.rejected),
+        findings(&topics.completed),
+        read(&topics.anomalies),
+        read(&topics.drifts),
+        TopicSpec { compacted: true, ring: true, ..spec(&topics.alerts, partitions, options) },
+    ]
+}

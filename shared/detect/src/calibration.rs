@@ -1,0 +1,305 @@
+//! Raw scores of any algorithm and series become comparable: what counts is how rare a level is in this series.
+//!
+//! Levels (see [`Model::level`](crate::Model::level)) go into a small decaying histogram. The chance of a level
+//! at least so high is the larger of two: the share of rows above it, slightly smoothed; and an exponential tail
+//! from a high quantile with the mean excess over it, which is a Pareto tail of distances (Pickands 1975; the
+//! idea of SPOT, Siffer et al. 2017, without its fit). A prior counts as some tens of rows, so the first record
+//! has a score and a young series is judged by what is usual. The score is 1 − 2^(log10(p) / 3):
+//! p = 1e-3 is .5, 1e-6 is .75, 1e-10 is .9.
+
+use std::sync::LazyLock;
+
+const BINS: usize = 128;
+const WIDTH: f64 = 1.0 / 16.0;
+const LEVEL_MAX: f64 = BINS as f64 * WIDTH;
+/// Where the prior's tail begins: the share of rows above.
+const TAIL_SHARE: f64 = 0.02;
+/// A series' own tail begins where so many rows are above, at these shares at least and at most.
+const TAIL_ROWS: f64 = 30.0;
+const TAIL_SHARES: (f64, f64) = (0.002, TAIL_SHARE);
+/// Rows after which one counts 1/e.
+const HORIZON: f64 = 16_384.0;
+/// The table is built anew after at most so many rows.
+const REBUILD_ROWS: u32 = 64;
+/// Bounds of the mean excess. Larger, and a series with two levels would hide a third.
+const EXCESS: (f64, f64) = (0.05, 0.30);
+/// The prior's mean excess counts as so many excesses.
+const EXCESS_PRIOR: f64 = 5.0;
+/// The kernel that smooths the share of rows above, in mean excesses. As long as one, and it would raise the
+/// chance of 3 deviations of a normal law fivefold.
+const KERNEL: f64 = 1.0 / 3.0;
+/// Nats that each bin adds, so that scores rise even where no row ever was. Nothing that a score would show.
+const SLOPE: f64 = 1e-4;
+
+/// What is believed of levels before any was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prior(Kind);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Distance,
+    Rarity,
+}
+
+impl Prior {
+    /// Levels that are ln(1 + robust z): a normal law in the body, heavier in the tail (p = 1e-4 at 9.7 units).
+    pub const DISTANCE: Self = Self(Kind::Distance);
+    /// Levels of half-space trees.
+    pub const RARITY: Self = Self(Kind::Rarity);
+
+    /// The rows it counts as.
+    fn rows(self) -> f64 {
+        match self.0 {
+            Kind::Distance => 50.0,
+            Kind::Rarity => 20.0,
+        }
+    }
+
+    /// The level that a share of [`TAIL_SHARE`] exceeds, the shape of the body, and the mean excess.
+    fn shape(self) -> (f64, f64, f64) {
+        match self.0 {
+            Kind::Distance => (1.203, 2.2, 0.22),
+            Kind::Rarity => (3.0, 4.0, 0.25),
+        }
+    }
+
+    fn exceeded(self, level: f64) -> f64 {
+        let (start, power, excess) = self.shape();
+        if level < start {
+            libm::pow(TAIL_SHARE, libm::pow(level / start, power))
+        } else {
+            TAIL_SHARE * libm::exp((start - level) / excess)
+        }
+    }
+
+    /// The chance of exceeding each edge of the histogram.
+    fn table(self) -> &'static [f64; BINS + 1] {
+        static DISTANCE: LazyLock<[f64; BINS + 1]> = LazyLock::new(|| edges(Prior::DISTANCE));
+        static RARITY: LazyLock<[f64; BINS + 1]> = LazyLock::new(|| edges(Prior::RARITY));
+        match self.0 {
+            Kind::Distance => &DISTANCE,
+            Kind::Rarity => &RARITY,
+        }
+    }
+}
+
+fn edges(prior: Prior) -> [f64; BINS + 1] {
+    std::array::from_fn(|edge| prior.exceeded(edge as f64 * WIDTH))
+}
+
+/// How rare the levels of one series are.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Calibration {
+    prior: Prior,
+    /// Weight of the rows of each bin, decaying.
+    counts: Box<[f32]>,
+    /// Minus ln of the chance of exceeding each edge, as of the last rebuild.
+    table: Box<[f32]>,
+    /// Sum of `counts`, as of the last rebuild.
+    rows: f64,
+    /// Mean excess in the tail.
+    excess: f64,
+    since: u32,
+}
+
+impl Calibration {
+    /// Knows the prior only.
+    pub fn new(prior: Prior) -> Self {
+        let mut new = Self {
+            prior,
+            counts: vec![0.0; BINS].into(),
+            table: vec![0.0; BINS + 1].into(),
+            rows: 0.0,
+            excess: prior.shape().2,
+            since: 0,
+        };
+        new.rebuild();
+        new
+    }
+
+    /// The surprise of a level: −log10 of the chance of one at least so high. Strictly monotone, finite, ≥ 0.
+    pub fn surprise(&self, level: f64) -> f64 {
+        // The positive form: NaN is no surprise.
+        let level = if level > 0.0 { level } else { 0.0 };
+        let nats = if level < LEVEL_MAX {
+            let place = level / WIDTH;
+            let bin = place as usize;
+            let (low, high) = (f64::from(self.table[bin]), f64::from(self.table[bin + 1]));
+            low + (place - bin as f64) * (high - low)
+        } else {
+            // Logarithmic beyond all levels seen, so that the score stays below 1.
+            f64::from(self.table[BINS]) + libm::log1p((level - LEVEL_MAX) / self.excess)
+        };
+        nats * std::f64::consts::LOG10_E
+    }
+
+    /// The level of a surprise; the inverse of [`surprise`](Self::surprise).
+    pub fn level(&self, surprise: f64) -> f64 {
+        let nats = surprise.max(0.0) * std::f64::consts::LN_10;
+        let bin = self.table.partition_point(|&edge| f64::from(edge) <= nats);
+        if bin > BINS {
+            return LEVEL_MAX + self.excess * libm::expm1(nats - f64::from(self.table[BINS]));
+        }
+        let (low, high) = (f64::from(self.table[bin - 1]), f64::from(self.table[bin]));
+        WIDTH * ((bin - 1) as f64 + (nats - low) / (high - low))
+    }
+
+    /// Learns a level with a weight in (0, 1].
+    pub fn learn(&mut self, level: f64, weight: f64) {
+        let bin = ((level.max(0.0) / WIDTH) as usize).min(BINS - 1);
+        self.counts[bin] += weight as f32;
+        self.since += 1;
+        let patience = (self.rows / 8.0).clamp(1.0, f64::from(REBUILD_ROWS));
+        if f64::from(self.since) >= patience {
+            self.rebuild();
+        }
+    }
+
+    /// How many rows it speaks for, with those that the prior stands for.
+    pub fn evidence(&self) -> f64 {
+        self.rows + self.prior.rows()
+    }
+
+    /// Bytes on the heap, always.
+    pub fn bytes() -> usize {
+        (BINS + BINS + 1) * size_of::<f32>()
+    }
+
+    fn rebuild(&mut self) {
+        let keep = (1.0 - f64::from(self.since) / HORIZON) as f32;
+        self.since = 0;
+        let mut above = 0.0_f64;
+        self.table[BINS] = 0.0;
+        for bin in (0..BINS).rev() {
+            self.counts[bin] *= keep;
+            above += f64::from(self.counts[bin]);
+            self.table[bin] = above as f32;
+        }
+        self.rows = f64::from(self.table[0]);
+        let start = self.tail_start();
+        self.excess = self.mean_excess(start);
+        let step = libm::exp(-WIDTH / (KERNEL * self.excess));
+        let half = step.sqrt();
+        let fall = libm::exp(-WIDTH / self.excess);
+        let (prior, weight) = (self.prior.table(), self.prior.rows());
+        let (mut below, mut tail) = (0.0_f64, 0.0_f64);
+        for edge in 0..=BINS {
+            let above = f64::from(self.table[edge]);
+            tail = if edge == start { above } else { tail * fall };
+            let share = ((above + below).max(tail) + weight * prior[edge]) / (self.rows + weight);
+            self.table[edge] = (edge as f64 * SLOPE - libm::log(share.min(1.0))) as f32;
+            if edge < BINS {
+                below = below * step + f64::from(self.counts[edge]) * half;
+            }
+        }
+    }
+
+    /// The highest edge above which there are enough rows to speak of a tail. The table holds shares here.
+    fn tail_start(&self) -> usize {
+        let (least, most) = TAIL_SHARES;
+        let rows = TAIL_ROWS.clamp(least * self.rows, most * self.rows);
+        self.table
+            .iter()
+            .rposition(|&above| f64::from(above) > rows)
+            .unwrap_or(0)
+    }
+
+    /// Mean excess above an edge; an excess counts 1 at most.
+    fn mean_excess(&self, start: usize) -> f64 {
+        let (mut count, mut sum) = (0.0, 0.0);
+        for bin in start..BINS {
+            let weight = f64::from(self.counts[bin]);
+            let excess = ((bin - start) as f64 + 0.5) * WIDTH;
+            count += weight;
+            sum += weight * excess.min(1.0);
+        }
+        let believed = self.prior.shape().2;
+        ((sum + EXCESS_PRIOR * believed) / (count + EXCESS_PRIOR)).clamp(EXCESS.0, EXCESS.1)
+    }
+}
+
+/// The score of a surprise: 3 is .5, 6 is .75, 10 is .9; in [0, 1), strictly monotone.
+pub fn score_of(surprise: f64) -> f64 {
+    1.0 - libm::exp2(-surprise / 3.0)
+}
+
+/// The surprise of a score below 1; the inverse of [`score_of`].
+pub fn surprise_of(score: f64) -> f64 {
+    -3.0 * libm::log2(1.0 - score)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn scores_mean_what_the_docs_say() {
+        for (surprise, score) in [(0.0, 0.0), (3.0, 0.5), (6.0, 0.75), (10.0, 0.900_787_4)] {
+            assert!((score_of(surprise) - score).abs() < 1e-6);
+            assert!((surprise_of(score_of(surprise)) - surprise).abs() < 1e-9);
+        }
+    }
+
+    #[test]
+    fn the_prior_judges_the_first_record() {
+        let new = Calibration::new(Prior::DISTANCE);
+        let of_z = |z: f64| score_of(new.surprise(libm::log1p(z)));
+        assert!(
+            of_z(0.0) == 0.0 && of_z(3.0) < 0.5 && of_z(20.0) > 0.65,
+            "{}",
+            of_z(20.0)
+        );
+    }
+
+    #[test]
+    fn a_normal_law_is_calibrated() {
+        // Quantiles of |normal|, in even steps: the whole law without a generator.
+        let mut it = Calibration::new(Prior::DISTANCE);
+        let rows = 20_000;
+        for i in 0..rows {
+            let rank = (i as u64 * 7_919 % rows as u64) as f64;
+            it.learn(
+                libm::log1p(normal_exceeded((rank + 0.5) / f64::from(rows))),
+                1.0,
+            );
+        }
+        for (z, p) in [(1.0, 0.3173), (2.0, 0.0455), (3.0, 0.0027), (3.89, 1e-4)] {
+            let got = libm::pow(10.0, -it.surprise(libm::log1p(z)));
+            assert!((0.5..4.0).contains(&(got / p)), "z {z}: {got} for {p}");
+        }
+    }
+
+    /// The z that |normal| exceeds with chance p, by bisection.
+    fn normal_exceeded(p: f64) -> f64 {
+        let (mut low, mut high) = (0.0, 10.0);
+        for _ in 0..60 {
+            let z = 0.5 * (low + high);
+            if libm::erfc(z / std::f64::consts::SQRT_2) > p {
+                low = z
+            } else {
+                high = z
+            }
+        }
+        low
+    }
+
+    proptest! {
+        #[test]
+        fn strictly_monotone_and_inverse(
+            levels in prop::collection::vec(0.0..12.0_f64, 0..400),
+            a in 0.0..700.0_f64, gap in 1e-3..5.0_f64,
+        ) {
+            let mut it = Calibration::new(Prior::DISTANCE);
+            levels.iter().for_each(|&l| it.learn(l, 1.0));
+            for a in [a, a / 100.0] {
+                let (low, high) = (it.surprise(a), it.surprise(a + gap));
+                prop_assert!(0.0 <= low && low < high && high.is_finite());
+                prop_assert!(score_of(low) < score_of(high) && score_of(high) < 1.0);
+                prop_assert!((it.level(low) - a).abs() < 1e-3 * (1.0 + a), "{} {a}", it.level(low));
+            }
+            prop_assert_eq!(score_of(it.surprise(f64::NAN)), 0.0);
+        }
+    }
+}

@@ -1,0 +1,449 @@
+//! Streaming half-space trees (Tan, Ting & Liu 2011: "Fast anomaly detection for streaming data"): random
+//! binary splits of the space, fixed before the first row; the mass of a window of rows in each half-space is
+//! the profile against which the next window's rows are judged.
+//!
+//! Beyond the paper: features are standardised online, since no range is known beforehand; the first window is
+//! judged by itself while it fills; each split's drop of density belongs to its feature, so that the score falls
+//! into contributions exactly; and how far a value lies outside the standard range is added, because trees alone
+//! can't tell 5 deviations from 50.
+
+use rand_core::{RngCore, SeedableRng};
+use rand_pcg::Pcg64Mcg;
+
+use crate::{Assessment, present};
+
+/// The trees cover so many deviations to each side of the mean.
+const REACH: f64 = 3.0;
+/// Below this share of the window a node's children say too little (the paper's size limit).
+const MASS_SHARE_MIN: f32 = 0.1;
+/// Bits per doubling of the distance beyond that reach. With one, a single value 8 deviations out went unseen
+/// among ten: its trees alone gave as much as noise gives once in 500 rows.
+const OUTSIDE: f64 = 2.0;
+/// Levels are so many per bit, from so many bits below an even spread.
+const LEVELS: (f64, f64) = (0.35, 10.0);
+/// Trees walked side by side, so that the processor fetches their nodes at the same time.
+const LANES: usize = 8;
+
+/// A space cut at random, and how many rows fell where.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HalfSpaceTrees {
+    trees: usize,
+    depth: u32,
+    window: u32,
+    /// Inner nodes of each tree in turn; a node's children are at 2i + 1 and 2i + 2.
+    splits: Box<[Split]>,
+    /// Rows in each node, leaves included: of the last window and of the current one.
+    reference: Box<[u32]>,
+    latest: Box<[u32]>,
+    standards: Box<[Standard]>,
+    positions: Vec<Position>,
+    rows: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Split {
+    at: f32,
+    feature: u32,
+}
+
+impl Split {
+    /// The child of `node`, which this splits, on the row's side; and whether its value says anything.
+    fn child(self, node: usize, positions: &[Position]) -> (usize, f32) {
+        let place = positions[self.feature as usize];
+        (2 * node + 1 + usize::from(place.at >= self.at), place.weight)
+    }
+}
+
+/// Where a value lies in the trees' range, 0 to 1, and whether it says anything: 1, or 0 if it is missing.
+/// A missing value goes where its mean lies, and its splits count for nothing.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Position {
+    at: f32,
+    weight: f32,
+}
+
+impl HalfSpaceTrees {
+    /// `trees` (1 to 200) of `depth` (1 to 15) over windows of `window` rows, for rows of so many `values`.
+    pub fn new(trees: u32, depth: u32, window: u32, values: usize, seed: u64) -> Self {
+        let (inner, all) = ((1_usize << depth) - 1, (2_usize << depth) - 1);
+        let count = trees as usize;
+        let mut random = Pcg64Mcg::seed_from_u64(seed);
+        let mut splits = Vec::with_capacity(inner * count);
+        for _ in 0..if values > 0 { count } else { 0 } {
+            splits.extend(random_tree(inner, values, &mut random));
+        }
+        Self {
+            trees: if values > 0 { count } else { 0 },
+            depth,
+            window,
+            splits: splits.into(),
+            reference: vec![0; all * count].into(),
+            latest: vec![0; all * count].into(),
+            standards: vec![Standard::default(); values].into(),
+            positions: Vec::with_capacity(values),
+            rows: 0,
+        }
+    }
+
+    /// Scores a row: how many times rarer (in bits) than evenly spread rows its place is, mean over the trees,
+    /// plus bits for values far outside. Learns nothing.
+    pub fn score(&self, row: &[f64], out: &mut Assessment) {
+        let known = self.place(row, &mut out.positions);
+        out.contributions.fill(0.0);
+        out.raw = 0.0;
+        for (index, standard) in self.standards.iter().enumerate() {
+            (out.expected[index], out.scale[index]) = (standard.expected(), standard.unit());
+        }
+        let share = known as f64 / self.standards.len().max(1) as f64;
+        let seen = self.rows.min(u64::from(self.window)) as f64;
+        out.confidence = share * seen / (seen + 0.25 * f64::from(self.window));
+        if known == 0 {
+            out.confidence = 0.0;
+        } else if self.rows > 0 {
+            out.raw = self.rarity(&out.positions, &mut out.contributions);
+            for (index, standard) in self.standards.iter().enumerate() {
+                let bits = present(row, index).map_or(0.0, |v| bits_outside(standard.distance(v)));
+                out.contributions[index] = out.contributions[index].max(0.0) + bits;
+                out.raw += bits;
+            }
+        }
+        out.normalise(row, known);
+    }
+
+    /// Learns a row.
+    pub fn learn(&mut self, row: &[f64]) {
+        let mut positions = std::mem::take(&mut self.positions);
+        self.place(row, &mut positions);
+        let (inner, all) = ((1_usize << self.depth) - 1, (2_usize << self.depth) - 1);
+        let blocks = self.splits.chunks(inner * LANES).zip(self.latest.chunks_mut(all * LANES));
+        for (splits, mass) in blocks {
+            let lanes = splits.len() / inner;
+            let mut nodes = [0_usize; LANES];
+            (0..lanes).for_each(|lane| mass[lane * all] += 1);
+            for _ in 0..self.depth {
+                for (lane, node) in nodes.iter_mut().enumerate().take(lanes) {
+                    *node = splits[lane * inner + *node].child(*node, &positions).0;
+                    mass[lane * all + *node] += 1;
+                }
+            }
+        }
+        self.positions = positions;
+        for (index, standard) in self.standards.iter_mut().enumerate() {
+            if let Some(value) = present(row, index) {
+                standard.learn(value);
+            }
+        }
+        self.rows += 1;
+        if self.rows.is_multiple_of(u64::from(self.window)) {
+            std::mem::swap(&mut self.reference, &mut self.latest);
+            self.latest.fill(0);
+        }
+    }
+
+    /// The bits by which the row's place is rarer than even, and each feature's part in them.
+    fn rarity(&self, positions: &[Position], parts: &mut [f64]) -> f64 {
+        let (inner, all) = ((1_usize << self.depth) - 1, (2_usize << self.depth) - 1);
+        // Until the first window is full, it is its own reference.
+        let young = self.rows < u64::from(self.window);
+        let profile = if young { &self.latest } else { &self.reference };
+        let total = self.rows.min(u64::from(self.window)) as f32;
+        let (enough, whole) = (MASS_SHARE_MIN * total, bits(total));
+        let mut sum = 0.0_f64;
+        let blocks = self
+            .splits
+            .chunks(inner * LANES)
+            .zip(profile.chunks(all * LANES));
+        for (splits, mass) in blocks {
+            let lanes = splits.len() / inner;
+            let mut nodes = [0_usize; LANES];
+            let mut above = [(total, whole); LANES];
+            for _ in 0..self.depth {
+                for lane in 0..lanes {
+                    let split = splits[lane * inner + nodes[lane]];
+                    let (node, weight) = split.child(nodes[lane], positions);
+                    let rows = mass[lane * all + node] as f32;
+                    let here = bits(rows);
+                    let (rows_above, bits_above) = above[lane];
+                    let counts = if rows_above > enough {
+                        weight
+                    } else {
+                        0.0
+                    };
+                    // An even half would lose one bit; what is lost beyond that is rarity.
+                    let drop = f64::from((bits_above - here - 1.0) * counts);
+                    parts[split.feature as usize] += drop;
+                    sum += drop;
+                    nodes[lane] = node;
+                    above[lane] = (rows, here);
+                }
+            }
+        }
+        let count = self.trees.max(1) as f64;
+        parts.iter_mut().for_each(|part| *part /= count);
+        sum / count
+    }
+
+    /// Standardises a row into the trees' range; says how many values are present.
+    fn place(&self, row: &[f64], positions: &mut Vec<Position>) -> usize {
+        positions.clear();
+        let mut known = 0;
+        positions.extend(self.standards.iter().enumerate().map(|(index, standard)| {
+            let Some(value) = present(row, index) else {
+                return Position {
+                    at: 0.5,
+                    weight: 0.0,
+                };
+            };
+            known += 1;
+            let at = 0.5 + standard.distance(value) / (2.0 * REACH);
+            Position {
+                at: at.clamp(0.0, 1.0) as f32,
+                weight: 1.0,
+            }
+        }));
+        known
+    }
+
+    /// About how many deviations of one value, alone, bring the raw score from `typical` to `raw`.
+    pub(crate) fn units_at(raw: f64, typical: f64) -> f64 {
+        REACH - 1.0 + libm::exp2(((raw - typical) / OUTSIDE).clamp(0.0, 64.0))
+    }
+
+    /// See [`Model::level`](crate::Model::level): raw scores start at some bits below 0, in dense places.
+    pub(crate) fn level(raw: f64) -> f64 {
+        (LEVELS.0 * (raw + LEVELS.1)).max(0.0)
+    }
+
+    /// The inverse of [`level`](Self::level).
+    pub(crate) fn raw_at(level: f64) -> f64 {
+        level / LEVELS.0 - LEVELS.1
+    }
+
+    /// How many rows it has learned.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Bytes on the heap.
+    pub fn bytes(&self) -> usize {
+        size_of_val(&*self.splits)
+            + size_of_val(&*self.reference)
+            + size_of_val(&*self.latest)
+            + size_of_val(&*self.standards)
+            + self.positions.capacity() * size_of::<Position>()
+    }
+
+    /// The bytes on the heap of a model yet to be made.
+    pub fn bytes_for(trees: u32, depth: u32, values: usize) -> usize {
+        let (inner, all) = ((1_usize << depth) - 1, (2_usize << depth) - 1);
+        let splits = if values > 0 {
+            inner * size_of::<Split>()
+        } else {
+            0
+        };
+        trees as usize * (splits + 2 * all * size_of::<u32>())
+            + values * (size_of::<Standard>() + size_of::<Position>())
+    }
+}
+
+/// The splits of one tree: a random feature at each node, halved where its range stands there. The ranges are
+/// the paper's: about a random place of [0, 1], wide enough to hold all of it.
+fn random_tree(inner: usize, values: usize, random: &mut Pcg64Mcg) -> Vec<Split> {
+    let ranges: Vec<(f32, f32)> = (0..values)
+        .map(|_| {
+            let place = (random.next_u32() >> 8) as f32 / (1 << 24) as f32;
+            let reach = 2.0 * place.max(1.0 - place);
+            (place - reach, place + reach)
+        })
+        .collect();
+    let mut splits: Vec<Split> = Vec::with_capacity(inner);
+    for node in 0..inner {
+        let feature = ((u64::from(random.next_u32()) * values as u64) >> 32) as u32;
+        let (mut low, mut high) = ranges[feature as usize];
+        // Up to the root: the nearest split of this feature on each side bounds its range here.
+        let mut child = node;
+        while child > 0 {
+            let parent = (child - 1) / 2;
+            if splits[parent].feature == feature {
+                if child == 2 * parent + 1 {
+                    high = high.min(splits[parent].at);
+                } else {
+                    low = low.max(splits[parent].at);
+                }
+            }
+            child = parent;
+        }
+        splits.push(Split {
+            at: 0.5 * (low + high),
+            feature,
+        });
+    }
+    splits
+}
+
+/// About log2 of a number of rows, and of half a row for none: its exponent, with the mantissa as the part
+/// after the point. Off by .09 at most, monotone, and the same on every processor.
+fn bits(rows: f32) -> f32 {
+    ((rows + 0.5).to_bits() as i32 - (127 << 23)) as f32 / (1 << 23) as f32
+}
+
+/// What the trees can't see: bits for a distance beyond their range.
+fn bits_outside(distance: f64) -> f64 {
+    OUTSIDE * libm::log2(1.0 + (distance.abs() - REACH).max(0.0))
+}
+
+/// A clipped exponential mean and deviation.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Standard {
+    mean: f64,
+    variance: f64,
+    rows: f64,
+    /// The last deviation that was too large to be believed at once.
+    unbelieved: f64,
+}
+
+impl Standard {
+    /// Rows after which one counts 1/e.
+    const HORIZON: f64 = 1000.0;
+    /// A deviation of more than so many units is believed when it comes the second time.
+    const CREDIBLE: f64 = 6.0;
+    /// The first rows are believed as they are.
+    const FIRST: f64 = 16.0;
+    /// Floors of the unit: a share of the mean's size, and rounding noise about 0.
+    const FLOOR: (f64, f64) = (0.002, 1e-9);
+    /// Small samples understate the spread; the unit is (1 + this / rows) times as large.
+    const SMALL_SAMPLE: f64 = 6.0;
+
+    fn expected(&self) -> f64 {
+        if self.rows > 0.0 { self.mean } else { f64::NAN }
+    }
+
+    fn unit(&self) -> f64 {
+        let rows = self.rows.max(1.0);
+        let relative = (Self::FLOOR.0 + 0.5 / (rows * rows)) * self.mean.abs();
+        (self.variance.sqrt() * (1.0 + Self::SMALL_SAMPLE / rows))
+            .max(relative)
+            .max(Self::FLOOR.1)
+    }
+
+    /// Deviations from the mean; 0 before the first row. Far beyond all sense it ends at a million.
+    fn distance(&self, value: f64) -> f64 {
+        if self.rows > 0.0 {
+            ((value - self.mean) / self.unit()).clamp(-1e6, 1e6)
+        } else {
+            0.0
+        }
+    }
+
+    fn learn(&mut self, value: f64) {
+        if self.rows == 0.0 {
+            self.mean = value;
+            self.rows = 1.0;
+            return;
+        }
+        let deviation = value - self.mean;
+        let credible = if self.rows < Self::FIRST {
+            f64::INFINITY
+        } else {
+            (Self::CREDIBLE * self.unit()).max(self.unbelieved)
+        };
+        self.unbelieved = if deviation.abs() > credible {
+            deviation.abs()
+        } else {
+            0.0
+        };
+        let believed = deviation.clamp(-credible, credible);
+        self.rows = (self.rows + 1.0).min(Self::HORIZON);
+        let rate = 1.0 / self.rows;
+        self.mean += rate * believed;
+        self.variance = (1.0 - rate) * (self.variance + rate * believed * believed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A generator for tests: normal values from sums of uniforms.
+    struct Normal(Pcg64Mcg);
+
+    impl Normal {
+        fn next(&mut self) -> f64 {
+            let uniform = |r: &mut Pcg64Mcg| f64::from(r.next_u32()) / f64::from(u32::MAX);
+            (0..12).map(|_| uniform(&mut self.0)).sum::<f64>() - 6.0
+        }
+    }
+
+    fn trained(values: usize, rows: usize) -> (HalfSpaceTrees, Normal) {
+        let mut normal = Normal(Pcg64Mcg::seed_from_u64(3));
+        let mut trees = HalfSpaceTrees::new(25, 10, 250, values, 1);
+        for _ in 0..rows {
+            let row: Vec<f64> = (0..values)
+                .map(|v| normal.next() * 10.0 + v as f64)
+                .collect();
+            trees.learn(&row);
+        }
+        (trees, normal)
+    }
+
+    #[test]
+    fn masses_of_children_add_up_to_the_parents() {
+        let (trees, _) = trained(3, 760);
+        for (mass, total) in [(&trees.reference, 250), (&trees.latest, 10)] {
+            for tree in mass.chunks_exact((2 << 10) - 1) {
+                assert_eq!(tree[0], total);
+                for node in 0..(1 << 10) - 1 {
+                    assert_eq!(tree[node], tree[2 * node + 1] + tree[2 * node + 2]);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_odd_feature_is_named_and_the_score_grows_with_distance() {
+        let (trees, _) = trained(10, 1000);
+        let mut out = Assessment::new(10);
+        let mut last = f64::MIN;
+        for distance in [0.0, 40.0, 80.0, 400.0] {
+            let row: Vec<f64> = (0..10)
+                .map(|v| v as f64 + if v == 7 { distance } else { 0.0 })
+                .collect();
+            trees.score(&row, &mut out);
+            assert!(out.raw > last, "{} at {distance}", out.raw);
+            last = out.raw;
+        }
+        assert!(out.contributions[7] > 0.8, "{:?}", out.contributions);
+        assert!((out.expected[7] - 7.0).abs() < 2.0 && (out.scale[7] - 10.0).abs() < 2.0);
+    }
+
+    #[test]
+    fn a_missing_value_adds_nothing() {
+        let (trees, _) = trained(2, 1000);
+        let mut out = Assessment::new(2);
+        trees.score(&[0.0, f64::NAN], &mut out);
+        assert_eq!(out.contributions, [1.0, 0.0]);
+        let (raw, confidence) = (out.raw, out.confidence);
+        trees.score(&[0.0, 90.0], &mut out);
+        assert!(out.raw > raw + 1.0 && out.confidence > 1.9 * confidence);
+    }
+
+    #[test]
+    fn parts_add_up_to_the_whole() {
+        let (trees, mut normal) = trained(5, 600);
+        for _ in 0..100 {
+            let row: Vec<f64> = (0..5).map(|_| normal.next() * 20.0).collect();
+            let mut positions = vec![];
+            trees.place(&row, &mut positions);
+            let mut parts = vec![0.0; 5];
+            let whole = trees.rarity(&positions, &mut parts);
+            assert!((parts.iter().sum::<f64>() - whole).abs() < 1e-9);
+        }
+    }
+
+    #[test]
+    fn about_log2() {
+        for rows in [0.0, 1.0, 3.0, 25.0, 250.0, 1e5] {
+            assert!((bits(rows) - (rows + 0.5).log2()).abs() < 0.09);
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! Scoring of rows: pure, seeded, deterministic. In reading order: a [`Model`] turns a row into a raw score
+//! ([`robust_z`], [`half_space_trees`]), [`calibration`] turns raw scores into comparable ones in [0, 1),
+//! [`threshold`] says from which score a row is odd, [`incident`] makes one anomaly of a stretch of odd rows,
+//! and [`series`] bundles all of it for one series and one detector.
+//!
+//! There is no clock, thread, socket, log line or global state here. Elementary functions come from `libm`,
+//! so results are the same bits on every processor. Once a model's buffers stand, a row allocates nothing.
+
+pub mod calibration;
+pub mod half_space_trees;
+pub mod incident;
+pub mod model;
+pub mod robust_z;
+pub mod series;
+pub mod threshold;
+
+pub use calibration::Calibration;
+pub use half_space_trees::HalfSpaceTrees;
+pub use incident::{Incident, Transition};
+pub use model::{Assessment, Model};
+pub use robust_z::RobustZ;
+pub use series::{SeriesModel, Verdict};
+pub use threshold::Bar;
+
+/// Beyond this size values are taken as this size, so that squares of differences stay finite.
+const VALUE_MAX: f64 = 1e150;
+
+/// The value number `index` of a row, if the row has it.
+fn present(row: &[f64], index: usize) -> Option<f64> {
+    let value = row.get(index).copied()?;
+    value
+        .is_finite()
+        .then(|| value.clamp(-VALUE_MAX, VALUE_MAX))
+}

@@ -1,0 +1,273 @@
+//! Series as machines make them: few false alarms, and planted bursts are found within two rows.
+
+use domain::{Algorithm, Detector, Phase, Threshold};
+use oddwatch_detect::SeriesModel;
+use rand_core::{RngCore, SeedableRng};
+use rand_pcg::Pcg64Mcg;
+
+/// Random numbers for made-up series.
+struct Dice(Pcg64Mcg);
+
+impl Dice {
+    fn new(seed: u64) -> Self {
+        Self(Pcg64Mcg::seed_from_u64(seed))
+    }
+    fn uniform(&mut self) -> f64 {
+        (self.0.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+    fn normal(&mut self) -> f64 {
+        let radius = libm::sqrt(-2.0 * libm::log(1.0 - self.uniform()));
+        radius * libm::cos(std::f64::consts::TAU * self.uniform())
+    }
+    fn poisson(&mut self, mean: f64) -> f64 {
+        let (end, mut product, mut count) = (libm::exp(-mean), self.uniform(), 0.0);
+        while product > end {
+            product *= self.uniform();
+            count += 1.0;
+        }
+        count
+    }
+}
+
+/// A made-up series: its name, the next value given the row and the dice, and what a burst looks like.
+struct Kind {
+    name: &'static str,
+    next: fn(usize, &mut f64, &mut Dice) -> f64,
+    burst: fn(f64) -> f64,
+    /// Anomalies allowed in 10,000 rows, mean over the seeds.
+    false_max: f64,
+}
+
+const KINDS: &[Kind] = &[
+    Kind {
+        name: "CPU %, 2 to 15",
+        next: |_, _, dice| 2.0 + 13.0 * dice.uniform(),
+        burst: |_| 100.0,
+        false_max: 0.5,
+    },
+    Kind {
+        name: "CPU %, idle with spikes",
+        next: |_, _, dice| {
+            let spike = if dice.uniform() < 0.02 {
+                25.0 * dice.uniform()
+            } else {
+                0.0
+            };
+            libm::round(1.0 + 2.0 * dice.uniform() + spike)
+        },
+        burst: |_| 100.0,
+        false_max: 4.0,
+    },
+    Kind {
+        name: "load, AR(.98)",
+        next: |_, state, dice| {
+            *state = 0.98 * *state + 0.03 * dice.normal();
+            0.8 + *state
+        },
+        burst: |_| 6.0,
+        false_max: 2.0,
+    },
+    Kind {
+        name: "memory bytes, creeping",
+        next: |row, _, dice| 6e9 + row as f64 * 6e4 + libm::floor(3e6 * dice.normal()),
+        burst: |x| x + 1.5e9,
+        false_max: 0.5,
+    },
+    Kind {
+        name: "memory bytes, stairs",
+        next: |_, state, dice| {
+            if dice.uniform() < 0.05 {
+                *state += 2e6 * dice.normal();
+            }
+            4e9 + *state
+        },
+        burst: |x| x + 1e9,
+        false_max: 2.0,
+    },
+    Kind {
+        name: "disk bytes/s, journal every 10 rows",
+        next: |row, _, dice| {
+            if row % 10 == 7 {
+                libm::round(4e5 * libm::exp(0.5 * dice.normal()))
+            } else {
+                0.0
+            }
+        },
+        burst: |_| 2e8,
+        false_max: 1.0,
+    },
+    Kind {
+        name: "disk bytes/s, rare bursts",
+        next: |_, _, dice| {
+            if dice.uniform() < 0.01 {
+                libm::round(1e6 * libm::exp(0.7 * dice.normal()))
+            } else {
+                0.0
+            }
+        },
+        burst: |_| 3e8,
+        false_max: 12.0,
+    },
+    Kind {
+        name: "network bytes/s, lognormal",
+        next: |_, _, dice| 2e4 * libm::exp(0.8 * dice.normal()),
+        burst: |_| 5e7,
+        false_max: 1.5,
+    },
+    Kind {
+        name: "Poisson, mean 4",
+        next: |_, _, dice| dice.poisson(4.0),
+        burst: |_| 60.0,
+        false_max: 0.5,
+    },
+    Kind {
+        name: "Poisson, mean .05",
+        next: |_, _, dice| dice.poisson(0.05),
+        burst: |_| 40.0,
+        false_max: 6.0,
+    },
+    Kind {
+        name: "degrees, in whole steps",
+        next: |_, state, dice| {
+            *state = 0.95 * *state + 0.3 * dice.normal();
+            libm::round(45.0 + *state)
+        },
+        burst: |x| x + 30.0,
+        false_max: 1.0,
+    },
+    Kind {
+        name: "ramp with noise",
+        next: |row, _, dice| row as f64 * 0.1 + dice.normal(),
+        burst: |x| x + 40.0,
+        false_max: 0.5,
+    },
+    Kind {
+        name: "normal",
+        next: |_, _, dice| 10.0 + dice.normal(),
+        burst: |x| x + 15.0,
+        false_max: 0.5,
+    },
+];
+
+const SEEDS: u64 = 8;
+
+fn series(kind: &Kind, rows: usize, seed: u64) -> Vec<f64> {
+    let (mut dice, mut state) = (Dice::new(seed), 0.0);
+    (0..rows)
+        .map(|row| (kind.next)(row, &mut state, &mut dice))
+        .collect()
+}
+
+fn robust_z() -> Detector {
+    let mut detector = Detector::implicit("s");
+    detector.algorithm = Algorithm::RobustZ { window: 256 };
+    detector
+}
+
+/// The rows at which anomalies opened, and for each row whether one was open.
+fn opened(values: &[f64]) -> (Vec<usize>, Vec<bool>) {
+    let mut model = SeriesModel::new(&robust_z(), 1, 1);
+    let (mut rows, mut open) = (vec![], vec![]);
+    for (row, &value) in values.iter().enumerate() {
+        let verdict = model.assess(&[value], true, row as i64);
+        if verdict.transition.is_some_and(|t| t.phase == Phase::Opened) {
+            rows.push(row);
+        }
+        open.push(model.is_open());
+    }
+    (rows, open)
+}
+
+#[test]
+fn false_alarms_are_few() {
+    let mut report = String::new();
+    let mut bad = false;
+    for kind in KINDS {
+        let counts: Vec<usize> = (0..SEEDS)
+            .map(|seed| opened(&series(kind, 10_000, seed)).0.len())
+            .collect();
+        let mean = counts.iter().sum::<usize>() as f64 / SEEDS as f64;
+        report += &format!(
+            "{:40} {mean:6.2} of {:4} {counts:?}\n",
+            kind.name, kind.false_max
+        );
+        bad |= mean > kind.false_max;
+    }
+    assert!(!bad, "anomalies per 10,000 rows without any\n{report}");
+}
+
+#[test]
+fn bursts_are_found_within_two_rows() {
+    let (mut report, mut bad) = (String::new(), false);
+    for kind in KINDS {
+        for start in [45, 60, 120, 1000, 5000] {
+            // A second one comes two minutes later, and a third.
+            let starts = [start, start + 240, start + 480];
+            let mut found = [0; 3];
+            for seed in 0..SEEDS {
+                let mut values = series(kind, start + 500, seed);
+                for at in starts {
+                    values[at..at + 10]
+                        .iter_mut()
+                        .for_each(|v| *v = (kind.burst)(*v));
+                }
+                let (_, open) = opened(&values);
+                for (found, at) in found.iter_mut().zip(starts) {
+                    *found += usize::from(open[at + 1]);
+                }
+            }
+            report += &format!("{:40} {start:5} {found:?} of {SEEDS}\n", kind.name);
+            bad |= found[0] < SEEDS as usize;
+        }
+    }
+    assert!(!bad, "bursts found, first, second, third\n{report}");
+}
+
+/// The share of rows past the threshold after the first 1,000.
+fn share(algorithm: Algorithm, share: f64, rows: usize, next: impl FnMut() -> Vec<f64>) -> f64 {
+    let mut detector = robust_z();
+    detector.algorithm = algorithm;
+    detector.threshold = Threshold::Contamination(share);
+    let mut next = next;
+    let values = next().len();
+    let mut model = SeriesModel::new(&detector, values, 1);
+    let mut odd = 0;
+    for row in 0..rows + 1000 {
+        let verdict = model.assess(&next(), true, 0);
+        odd += usize::from(row >= 1000 && verdict.is_anomaly);
+    }
+    odd as f64 / rows as f64
+}
+
+#[test]
+fn the_contamination_is_kept() {
+    let (mut report, mut bad) = (String::new(), false);
+    let z = Algorithm::RobustZ { window: 256 };
+    let trees = Algorithm::HalfSpaceTrees {
+        trees: 25,
+        depth: 10,
+        window: 250,
+    };
+    for wanted in [0.01, 0.001, 0.0001] {
+        for (law, name) in ["normal", "lognormal", "AR(.9)", "5 normals, trees"]
+            .iter()
+            .enumerate()
+        {
+            let (mut dice, mut state) = (Dice::new(5), 0.0);
+            let algorithm = if law == 3 { trees.clone() } else { z.clone() };
+            let got = share(algorithm, wanted, 200_000, || match law {
+                0 => vec![dice.normal()],
+                1 => vec![libm::exp(dice.normal())],
+                2 => {
+                    state = 0.9 * state + dice.normal();
+                    vec![state]
+                }
+                _ => (0..5).map(|_| dice.normal()).collect(),
+            });
+            report += &format!("{name:20} {wanted} {got}\n");
+            let factor = if wanted < 0.001 { 2.0 } else { 1.3 };
+            bad |= !(wanted / factor..=wanted * factor).contains(&got);
+        }
+    }
+    assert!(!bad, "share of rows past the threshold\n{report}");
+}

@@ -1,0 +1,34 @@
+//! The words of Oddwatch as types, in the order of a record's way: what a user defines
+//! ([`definition`]), what travels ([`row`]), what is found ([`finding`]), what is refused
+//! ([`refusal`]). No I/O, no clock, no async.
+
+pub mod definition;
+pub mod finding;
+pub mod id;
+pub mod refusal;
+pub mod row;
+pub mod topics;
+pub mod track;
+
+pub use definition::{
+    Aggregate, Algorithm, Channel, ChannelKind, Definition, Definitions, Detector, DriftPolicy,
+    DriftTest, Format, Invalid, LatePolicy, Layout, Source, Stream, Threshold, Window,
+};
+pub use finding::{
+    Alert, AlertState, Anomaly, Contribution, Drift, Finding, Phase, Score, ScoreBatch, ScoreItem,
+    Severity,
+};
+pub use id::Id;
+pub use refusal::{Reason, Refusal};
+pub use row::{Batch, Extras, Flags, Item, Origin, Position, Row, SeriesRef};
+pub use topics::Topics;
+pub use track::{Hole, Track};
+
+/// Microseconds since 1970-01-01T00:00:00Z; the unit of every instant in Oddwatch.
+pub type Micros = i64;
+
+/// The log time before any source has been heard of.
+pub const LOG_TIME_NONE: Micros = i64::MIN;
+
+/// The log time that releases everything: the last tick of a finished input, such as a file.
+pub const LOG_TIME_END: Micros = i64::MAX;

@@ -1,0 +1,48 @@
+//! A row allocates nothing.
+#![allow(unsafe_code, reason = "the trait of allocators is unsafe")]
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
+};
+
+use domain::DriftTest;
+use oddwatch_drift::Monitor;
+
+struct Counting;
+
+thread_local! {
+    /// By thread: the test's own, not those of the harness.
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+// SAFETY: every call is handed on to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: as above.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static GLOBAL: Counting = Counting;
+
+#[test]
+fn a_row_allocates_nothing() {
+    let mut monitor = Monitor::new(&[DriftTest::Adwin, DriftTest::PageHinkley], 1e-6, 4);
+    let bytes = monitor.bytes();
+    let mut found = 0;
+    let before = ALLOCATIONS.get();
+    for row in 0..20_000_u64 {
+        let saw = (row * 37 % 100) as f64 + if row % 4000 < 2000 { 0.0 } else { 500.0 };
+        found += usize::from(monitor.push(&[saw, -saw, 0.0, f64::NAN]).is_some());
+    }
+    assert_eq!(ALLOCATIONS.get(), before);
+    assert!(found > 0, "{found}");
+    assert_eq!(monitor.bytes(), bytes);
+}

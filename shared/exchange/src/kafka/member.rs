@@ -1,0 +1,141 @@
+//! A member of a group on Kafka: reads with one consumer, writes with two producers.
+
+use std::sync::Arc;
+
+use rdkafka::{Offset as RawOffset, TopicPartitionList, consumer::Consumer};
+
+use super::{
+    client::{self, fatal},
+    reader::Reader,
+    topics::Cluster,
+    writer::{Failure, Writer},
+};
+use crate::{
+    faults::Fault,
+    port::{
+        CommitOutcome, Committed, Error, Event, Group, Member, Outputs, Partition, PollLimits,
+        Start, check_metadata,
+    },
+};
+
+/// A member on Kafka.
+pub(super) struct KafkaMember {
+    reader: Reader,
+    writer: Writer,
+}
+
+impl KafkaMember {
+    /// Joins the group. The producers come first: they end what a dead predecessor has left open, so that the
+    /// committed offsets are final.
+    pub(super) fn join(cluster: Arc<Cluster>, group: Group) -> Result<Self, Error> {
+        let writer = Writer::open(&cluster.options, &group)?;
+        let reader = Reader::join(cluster, group)?;
+        Ok(Self { reader, writer })
+    }
+
+    /// The offsets to commit: where something was delivered, nothing was committed yet, or metadata is given.
+    fn offsets(&self, outputs: &Outputs) -> Result<Vec<(Partition, Committed)>, Error> {
+        let readings = &self.reader.readings;
+        let mut metadata = check_metadata(outputs, |partition| readings.contains_key(partition))?;
+        let mut offsets = Vec::new();
+        for (partition, reading) in readings {
+            let before = reading.committed.as_ref();
+            let offset = match before {
+                Some(before) => reading.position.max(before.offset),
+                None => reading.position,
+            };
+            let named = metadata.remove(partition);
+            if named.is_some() || before.is_none_or(|before| before.offset != offset) {
+                let metadata = match named {
+                    Some(named) => named.to_owned(),
+                    None => before.map(|before| before.metadata.clone()).unwrap_or_default(),
+                };
+                offsets.push((partition.clone(), Committed { offset, metadata }));
+            }
+        }
+        Ok(offsets)
+    }
+
+    fn transact(
+        &mut self,
+        outputs: &Outputs,
+        offsets: &[(Partition, Committed)],
+        fault: Option<Fault>,
+    ) -> Result<(), Failure> {
+        let consumer = self.reader.consumer();
+        if consumer.assignment_lost() {
+            return Err(Failure::Abort("the group has taken the partitions away".into()));
+        }
+        if let Some(death) = client::death(consumer.client(), &self.reader.group) {
+            return Err(Failure::End(death));
+        }
+        let Some(metadata) = consumer.group_metadata() else {
+            let what = "the consumer has no group".to_owned();
+            return Err(Failure::End(Error::Fatal { what }));
+        };
+        let list = list(offsets).map_err(Failure::End)?;
+        self.writer.transact(&outputs.messages, &list, &metadata, fault)
+    }
+}
+
+fn list(offsets: &[(Partition, Committed)]) -> Result<TopicPartitionList, Error> {
+    let mut list = TopicPartitionList::with_capacity(offsets.len());
+    for (partition, committed) in offsets {
+        let mut element = list.add_partition(&partition.topic, partition.number as i32);
+        element
+            .set_offset(RawOffset::Offset(client::raw(committed.offset)))
+            .map_err(|error| fatal(&format!("the offset of {partition}"), &error))?;
+        if !committed.metadata.is_empty() {
+            element.set_metadata(&committed.metadata);
+        }
+    }
+    Ok(list)
+}
+
+impl Member for KafkaMember {
+    fn poll(&mut self, limits: &PollLimits) -> Result<Event, Error> {
+        self.reader.poll(limits)
+    }
+
+    fn start(&mut self, partition: &Partition, start: Start) -> Result<(), Error> {
+        self.reader.start(partition, start)
+    }
+
+    fn commit(&mut self, outputs: &Outputs) -> Result<CommitOutcome, Error> {
+        let offsets = self.offsets(outputs)?;
+        if outputs.messages.is_empty() && offsets.is_empty() {
+            return Ok(CommitOutcome::Committed);
+        }
+        self.reader.cluster.check_sizes(&outputs.messages)?;
+        let hook = self.reader.cluster.options.faults.as_ref();
+        let fault = hook.and_then(|hook| hook(&self.reader.group));
+        if fault == Some(Fault::Full) {
+            return Ok(CommitOutcome::Full);
+        }
+        match self.transact(outputs, &offsets, fault) {
+            Ok(()) if fault == Some(Fault::DieAfter) => Fault::DieAfter.answer(),
+            Ok(()) => {
+                for (partition, committed) in offsets {
+                    if let Some(reading) = self.reader.readings.get_mut(&partition) {
+                        reading.committed = Some(committed);
+                    }
+                }
+                Ok(CommitOutcome::Committed)
+            }
+            Err(Failure::Full) => Ok(CommitOutcome::Full),
+            Err(Failure::Abort(reason) | Failure::Late(reason)) => {
+                let Group { name: group, member, .. } = &self.reader.group;
+                tracing::warn!(group, member, reason, "transaction aborted, partitions rewound");
+                self.reader.rewind()?;
+                Ok(CommitOutcome::Rewound)
+            }
+            Err(Failure::End(error)) => Err(error),
+        }
+    }
+
+    fn group(&self) -> &Group {
+        &self.reader.group
+    }
+
+    fn leave(self: Box<Self>) {}
+}

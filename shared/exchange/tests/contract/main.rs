@@ -1,0 +1,65 @@
+//! One contract, two adapters: every case runs on the memory exchange and on a real Kafka broker.
+//!
+//! The broker is named by `KAFKA_BOOTSTRAP` (`scripts/kafka.sh start` prints one). Without it the Kafka half says
+//! `skipped`, or fails if `ODDWATCH_REQUIRE` is `all`. Nothing here sleeps: cases wait for conditions, with a
+//! deadline.
+
+#![expect(unreachable_pub, reason = "a test crate has no outside")]
+
+mod bed;
+mod commits;
+mod groups;
+mod kafka_only;
+mod memory_only;
+mod reading;
+mod topics;
+
+/// Makes one test per case and adapter.
+macro_rules! contract {
+    ($($module:ident::$case:ident),* $(,)?) => {
+        mod memory {
+            $(#[test]
+            fn $case() {
+                crate::$module::$case(&crate::bed::MemoryBed::new());
+            })*
+        }
+        mod kafka {
+            $(#[test]
+            fn $case() {
+                if let Some(bed) = crate::bed::KafkaBed::open(stringify!($case)) {
+                    crate::$module::$case(&bed);
+                }
+            })*
+        }
+    };
+}
+
+contract! {
+    reading::order_is_kept_within_a_partition,
+    reading::a_batch_keeps_its_limits,
+    reading::the_end_of_a_partition_is_told,
+    reading::starting_behind_the_committed_offset_is_replay,
+    reading::starting_at_an_offset_is_replay_up_to_the_committed_one,
+    reading::an_offset_past_the_end_is_lost,
+    commits::outputs_and_offsets_are_atomic,
+    commits::a_refused_commit_leaves_nothing_and_everything_comes_again,
+    commits::a_full_exchange_takes_the_same_outputs_later,
+    commits::a_restart_continues_at_the_committed_offset,
+    commits::metadata_stays_until_it_is_replaced,
+    commits::the_start_is_committed_before_anything_was_read,
+    commits::a_death_before_the_commit_is_never_seen,
+    commits::a_death_after_the_commit_repeats_nothing,
+    commits::an_oversized_output_is_refused_by_name,
+    commits::a_commit_without_anything_is_free,
+    groups::a_zombie_is_fenced,
+    groups::two_members_share_and_take_over,
+    groups::groups_do_not_disturb_each_other,
+    groups::a_worker_survives_whatever_befalls_its_commits,
+    topics::append_answers_when_durable,
+    topics::follow_needs_no_group,
+    topics::a_follower_of_the_end_sees_only_what_is_new,
+    topics::keys_are_placed_as_by_the_java_clients,
+    topics::topics_are_as_asked_for_or_refused,
+    topics::a_topic_of_no_name_is_named,
+    topics::headers_keys_and_tombstones_survive,
+}

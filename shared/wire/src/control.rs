@@ -1,0 +1,312 @@
+//! Definitions, as the `control` log holds them.
+
+use domain::{
+    Aggregate, Algorithm, Channel, ChannelKind, Definition, Detector, DriftPolicy, DriftTest,
+    Format, LatePolicy, Layout, Micros, Source, Stream, Threshold, Window,
+};
+use prost::Message as _;
+use v1::control_entry::Entry;
+
+use crate::{DecodeError, EVENT_VERSION, check_version, decode, malformed, v1};
+
+const NAME: &str = "ControlEntry";
+
+/// Encodes one definition or removal.
+pub fn encode_definition(definition: &Definition, appended_at: Micros) -> Vec<u8> {
+    let entry = match definition {
+        Definition::Layout(l) => Entry::Layout(v1::Layout {
+            partitions: l.partitions,
+            sources: l
+                .sources
+                .iter()
+                .map(|s| v1::Source { topic: s.topic.clone(), partitions: s.partitions })
+                .collect(),
+        }),
+        Definition::Stream(s) => Entry::Stream(encode_stream(s)),
+        Definition::Detector(d) => Entry::Detector(encode_detector(d)),
+        Definition::Channel(c) => Entry::Channel(encode_channel(c)),
+        Definition::Removed(key) => Entry::Removed(key.clone()),
+    };
+    let message = v1::ControlEntry {
+        version: EVENT_VERSION,
+        appended_at_us: appended_at,
+        entry: Some(entry),
+    };
+    message.encode_to_vec()
+}
+
+/// Reads what [`encode_definition`] wrote.
+///
+/// # Errors
+/// If the bytes are no such entry, of another version, or name something unknown.
+pub fn decode_definition(bytes: &[u8]) -> Result<Definition, DecodeError> {
+    let message: v1::ControlEntry = decode(NAME, bytes)?;
+    check_version(NAME, message.version)?;
+    Ok(match message.entry.ok_or_else(|| malformed(NAME, "no entry"))? {
+        Entry::Layout(l) => Definition::Layout(Layout {
+            partitions: l.partitions,
+            sources: l
+                .sources
+                .into_iter()
+                .map(|s| Source { topic: s.topic, partitions: s.partitions })
+                .collect(),
+        }),
+        Entry::Stream(s) => Definition::Stream(decode_stream(s)?),
+        Entry::Detector(d) => Definition::Detector(decode_detector(d)?),
+        Entry::Channel(c) => Definition::Channel(decode_channel(c)?),
+        Entry::Removed(key) => Definition::Removed(key),
+    })
+}
+
+fn encode_stream(s: &Stream) -> v1::StreamDefinition {
+    v1::StreamDefinition {
+        name: s.name.clone(),
+        topic: s.topic.clone(),
+        key_pointer: s.format.key.clone().unwrap_or_default(),
+        time_pointer: s.format.time.clone().unwrap_or_default(),
+        value_pointers: s.format.values.clone(),
+        tags_pointer: s.format.tags.clone().unwrap_or_default(),
+        zone: s.format.zone.clone().unwrap_or_default(),
+        protobuf: s.format.protobuf,
+        features: s.features.clone(),
+        lateness_ms: s.lateness_ms,
+        late: match s.late {
+            LatePolicy::Score => v1::LatePolicy::Score,
+            LatePolicy::Refuse => v1::LatePolicy::Refuse,
+        }
+        .into(),
+        windows: s
+            .windows
+            .iter()
+            .map(|w| v1::WindowDefinition {
+                name: w.name.clone(),
+                size: w.size,
+                slide: w.slide,
+                features: w.features.iter().map(|f| encode_aggregate(*f).into()).collect(),
+            })
+            .collect(),
+        drift_tests: s.drift.iter().map(|t| encode_test(*t).into()).collect(),
+        drift_confidence: s.drift_confidence,
+    }
+}
+
+fn decode_stream(s: v1::StreamDefinition) -> Result<Stream, DecodeError> {
+    let late = match s.late() {
+        v1::LatePolicy::Refuse => LatePolicy::Refuse,
+        v1::LatePolicy::Score | v1::LatePolicy::Unspecified => LatePolicy::Score,
+    };
+    let drift = s.drift_tests().map(decode_test).collect::<Result<_, _>>()?;
+    let windows = s
+        .windows
+        .iter()
+        .map(|w| {
+            Ok(Window {
+                name: w.name.clone(),
+                size: w.size,
+                slide: w.slide,
+                features: w.features().map(decode_aggregate).collect::<Result<_, _>>()?,
+            })
+        })
+        .collect::<Result<_, DecodeError>>()?;
+    let text = |s: String| (!s.is_empty()).then_some(s);
+    Ok(Stream {
+        name: s.name,
+        topic: s.topic,
+        format: Format {
+            key: text(s.key_pointer),
+            time: text(s.time_pointer),
+            values: s.value_pointers,
+            tags: text(s.tags_pointer),
+            zone: text(s.zone),
+            protobuf: s.protobuf,
+        },
+        features: s.features,
+        lateness_ms: s.lateness_ms,
+        late,
+        windows,
+        drift,
+        drift_confidence: s.drift_confidence,
+    })
+}
+
+fn encode_aggregate(aggregate: Aggregate) -> v1::Aggregate {
+    match aggregate {
+        Aggregate::Last => v1::Aggregate::Last,
+        Aggregate::Count => v1::Aggregate::Count,
+        Aggregate::Sum => v1::Aggregate::Sum,
+        Aggregate::Mean => v1::Aggregate::Mean,
+        Aggregate::Min => v1::Aggregate::Min,
+        Aggregate::Max => v1::Aggregate::Max,
+        Aggregate::Std => v1::Aggregate::Std,
+    }
+}
+
+fn decode_aggregate(aggregate: v1::Aggregate) -> Result<Aggregate, DecodeError> {
+    Ok(match aggregate {
+        v1::Aggregate::Last => Aggregate::Last,
+        v1::Aggregate::Count => Aggregate::Count,
+        v1::Aggregate::Sum => Aggregate::Sum,
+        v1::Aggregate::Mean => Aggregate::Mean,
+        v1::Aggregate::Min => Aggregate::Min,
+        v1::Aggregate::Max => Aggregate::Max,
+        v1::Aggregate::Std => Aggregate::Std,
+        v1::Aggregate::Unspecified => return Err(malformed(NAME, "unknown window feature")),
+    })
+}
+
+fn encode_test(test: DriftTest) -> v1::DriftTest {
+    match test {
+        DriftTest::Adwin => v1::DriftTest::Adwin,
+        DriftTest::PageHinkley => v1::DriftTest::PageHinkley,
+    }
+}
+
+fn decode_test(test: v1::DriftTest) -> Result<DriftTest, DecodeError> {
+    Ok(match test {
+        v1::DriftTest::Adwin => DriftTest::Adwin,
+        v1::DriftTest::PageHinkley => DriftTest::PageHinkley,
+        v1::DriftTest::Unspecified => return Err(malformed(NAME, "unknown drift test")),
+    })
+}
+
+fn encode_detector(d: &Detector) -> v1::DetectorDefinition {
+    use v1::detector_definition as det;
+    v1::DetectorDefinition {
+        name: d.name.clone(),
+        stream: d.stream.clone(),
+        window: d.window.clone().unwrap_or_default(),
+        algorithm: Some(match d.algorithm {
+            Algorithm::Auto => det::Algorithm::Auto(v1::AutoAlgorithm {}),
+            Algorithm::RobustZ { window } => {
+                det::Algorithm::RobustZ(v1::RobustZAlgorithm { window })
+            }
+            Algorithm::HalfSpaceTrees { trees, depth, window } => {
+                let trees = v1::HalfSpaceTreesAlgorithm { trees, depth, window };
+                det::Algorithm::HalfSpaceTrees(trees)
+            }
+        }),
+        threshold: Some(match d.threshold {
+            Threshold::Score(s) => det::Threshold::Score(s),
+            Threshold::Contamination(c) => det::Threshold::Contamination(c),
+        }),
+        clear_after: d.clear_after,
+        silence_ms: d.silence_ms,
+        warm_up: d.warm_up,
+        on_drift: match d.on_drift {
+            DriftPolicy::None => v1::DriftPolicy::None,
+            DriftPolicy::Relearn => v1::DriftPolicy::Relearn,
+        }
+        .into(),
+        paused: !d.enabled,
+    }
+}
+
+fn decode_detector(d: v1::DetectorDefinition) -> Result<Detector, DecodeError> {
+    use v1::detector_definition as det;
+    Ok(Detector {
+        on_drift: match d.on_drift() {
+            v1::DriftPolicy::Relearn => DriftPolicy::Relearn,
+            v1::DriftPolicy::None | v1::DriftPolicy::Unspecified => DriftPolicy::None,
+        },
+        name: d.name,
+        stream: d.stream,
+        window: (!d.window.is_empty()).then_some(d.window),
+        algorithm: match d.algorithm {
+            Some(det::Algorithm::Auto(_)) => Algorithm::Auto,
+            Some(det::Algorithm::RobustZ(a)) => Algorithm::RobustZ { window: a.window },
+            Some(det::Algorithm::HalfSpaceTrees(a)) => {
+                Algorithm::HalfSpaceTrees { trees: a.trees, depth: a.depth, window: a.window }
+            }
+            None => return Err(malformed(NAME, "unknown algorithm")),
+        },
+        threshold: match d.threshold {
+            Some(det::Threshold::Score(s)) => Threshold::Score(s),
+            Some(det::Threshold::Contamination(c)) => Threshold::Contamination(c),
+            None => return Err(malformed(NAME, "unknown threshold")),
+        },
+        clear_after: d.clear_after,
+        silence_ms: d.silence_ms,
+        warm_up: d.warm_up,
+        enabled: !d.paused,
+    })
+}
+
+fn encode_channel(c: &Channel) -> v1::ChannelDefinition {
+    use v1::channel_definition::Kind;
+    v1::ChannelDefinition {
+        name: c.name.clone(),
+        kind: Some(match &c.kind {
+            ChannelKind::Webhook { url, secret_file } => Kind::Webhook(v1::WebhookChannel {
+                url: url.clone(),
+                secret_file: secret_file.clone().unwrap_or_default(),
+            }),
+            ChannelKind::Nats { url } => Kind::Nats(v1::NatsChannel { url: url.clone() }),
+        }),
+    }
+}
+
+fn decode_channel(c: v1::ChannelDefinition) -> Result<Channel, DecodeError> {
+    use v1::channel_definition::Kind;
+    Ok(Channel {
+        name: c.name,
+        kind: match c.kind {
+            Some(Kind::Webhook(w)) => ChannelKind::Webhook {
+                url: w.url,
+                secret_file: (!w.secret_file.is_empty()).then_some(w.secret_file),
+            },
+            Some(Kind::Nats(n)) => ChannelKind::Nats { url: n.url },
+            None => return Err(malformed(NAME, "unknown channel")),
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(definition: Definition) {
+        let back = decode_definition(&encode_definition(&definition, 5)).unwrap();
+        assert_eq!(back, definition);
+    }
+
+    #[test]
+    fn definitions_survive_their_encoding() {
+        check(Definition::Layout(Layout {
+            partitions: 4,
+            sources: vec![Source { topic: "records".into(), partitions: 3 }],
+        }));
+        check(Definition::Stream(Stream {
+            features: vec!["cpu".into()],
+            late: LatePolicy::Refuse,
+            lateness_ms: 5,
+            windows: vec![Window {
+                name: "w".into(),
+                size: 10,
+                slide: 5,
+                features: vec![Aggregate::Mean, Aggregate::Std],
+            }],
+            ..Stream::implicit()
+        }));
+        for algorithm in [
+            Algorithm::Auto,
+            Algorithm::RobustZ { window: 64 },
+            Algorithm::HalfSpaceTrees { trees: 5, depth: 6, window: 70 },
+        ] {
+            check(Definition::Detector(Detector {
+                algorithm,
+                window: Some("w".into()),
+                threshold: Threshold::Score(0.7),
+                on_drift: DriftPolicy::Relearn,
+                enabled: false,
+                ..Detector::implicit("s")
+            }));
+        }
+        for kind in [
+            ChannelKind::Webhook { url: "https://a.test/".into(), secret_file: Some("f".into()) },
+            ChannelKind::Nats { url: "nats://a.test:4222".into() },
+        ] {
+            check(Definition::Channel(Channel { name: "c".into(), kind }));
+        }
+        check(Definition::Removed("stream/s".into()));
+    }
+}

@@ -1,0 +1,501 @@
+//! Single events: anomalies, drifts, alerts, refusals.
+
+use std::sync::Arc;
+
+use domain::{
+    Alert, AlertState, Anomaly, Contribution, Drift, Finding, Id, Micros, Phase, Position, Reason,
+    Refusal, Severity,
+};
+use prost::Message as _;
+
+use crate::{
+    DecodeError, EVENT_VERSION, check_version,
+    columns::{decode_series, decode_tags, decode_trace, encode_series, encode_tags},
+    decode, malformed,
+    rows::{decode_position, encode_position},
+    v1,
+};
+
+/// Clock readings for people; part of no decision.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stamps {
+    /// When the rows were scored; 0 if they were not.
+    pub scored_at: Micros,
+    /// When the event was handed to the exchange.
+    pub published_at: Micros,
+}
+
+impl Stamps {
+    /// Stamps of an event that is published now and was not scored.
+    pub fn published(now: Micros) -> Self {
+        Self { scored_at: 0, published_at: now }
+    }
+
+    /// Stamps of an event that is scored and published now.
+    pub fn scored(now: Micros) -> Self {
+        Self { scored_at: now, published_at: now }
+    }
+}
+
+/// Encodes one event of an anomaly's life.
+pub fn encode_anomaly(anomaly: &Anomaly, config_version: u64, stamps: Stamps) -> Vec<u8> {
+    encode_anomaly_message(anomaly, config_version, stamps).encode_to_vec()
+}
+
+/// The message that [`encode_anomaly`] encodes.
+pub fn encode_anomaly_message(
+    anomaly: &Anomaly,
+    config_version: u64,
+    stamps: Stamps,
+) -> v1::AnomalyDetected {
+    let id = Id::of(&[anomaly.id.to_string().as_bytes(), &anomaly.revision.to_le_bytes()]);
+    v1::AnomalyDetected {
+        metadata: Some(v1::EventMetadata {
+            version: EVENT_VERSION,
+            id: id.to_string(),
+            position: Some(encode_position(&anomaly.position)),
+            config_version,
+            log_time_us: anomaly.log_time,
+            event_at_us: anomaly.event_at,
+            ingested_at_us: anomaly.ingested_at,
+            scored_at_us: stamps.scored_at,
+            published_at_us: stamps.published_at,
+            traceparent: anomaly.traceparent.as_deref().unwrap_or_default().to_owned(),
+        }),
+        anomaly_id: anomaly.id.to_string(),
+        revision: anomaly.revision,
+        phase: match anomaly.phase {
+            Phase::Opened => v1::AnomalyPhase::Opened,
+            Phase::Updated => v1::AnomalyPhase::Updated,
+            Phase::Cleared => v1::AnomalyPhase::Cleared,
+        }
+        .into(),
+        silent: anomaly.silent,
+        series: Some(encode_series(&anomaly.series)),
+        detector: anomaly.detector.to_string(),
+        detector_version: anomaly.detector_version,
+        opened_row: anomaly.opened_row,
+        row_number: anomaly.row,
+        odd_rows: anomaly.rows,
+        opened_at_us: anomaly.opened_at,
+        score: anomaly.score,
+        score_max: anomaly.score_max,
+        threshold: anomaly.threshold,
+        confidence: anomaly.confidence,
+        severity: encode_severity(anomaly.severity).into(),
+        contributions: anomaly
+            .contributions
+            .iter()
+            .map(|c| v1::Contribution {
+                feature: c.feature.to_string(),
+                share: c.share,
+                value: c.value,
+                expected: c.expected,
+                lower: c.lower,
+                upper: c.upper,
+            })
+            .collect(),
+        tags: encode_tags(&anomaly.tags),
+    }
+}
+
+/// Reads what [`encode_anomaly`] wrote.
+///
+/// # Errors
+/// If the bytes are no such message, of another version, or contradict themselves.
+pub fn decode_anomaly(bytes: &[u8]) -> Result<Anomaly, DecodeError> {
+    decode_anomaly_message(&decode("AnomalyDetected", bytes)?)
+}
+
+/// Reads the message that [`encode_anomaly_message`] made.
+///
+/// # Errors
+/// If it is of another version or contradicts itself.
+pub fn decode_anomaly_message(message: &v1::AnomalyDetected) -> Result<Anomaly, DecodeError> {
+    const NAME: &str = "AnomalyDetected";
+    let (metadata, position) = metadata_of(NAME, message.metadata.as_ref())?;
+    let series = message.series.as_ref().ok_or_else(|| malformed(NAME, "no series"))?;
+    Ok(Anomaly {
+        id: id_of(NAME, &message.anomaly_id)?,
+        revision: message.revision,
+        position,
+        phase: match message.phase() {
+            v1::AnomalyPhase::Opened => Phase::Opened,
+            v1::AnomalyPhase::Updated => Phase::Updated,
+            v1::AnomalyPhase::Cleared => Phase::Cleared,
+            v1::AnomalyPhase::Unspecified => return Err(malformed(NAME, "no phase")),
+        },
+        silent: message.silent,
+        series: decode_series(series),
+        detector: message.detector.as_str().into(),
+        detector_version: message.detector_version,
+        opened_row: message.opened_row,
+        row: message.row_number,
+        rows: message.odd_rows,
+        opened_at: message.opened_at_us,
+        event_at: metadata.event_at_us,
+        ingested_at: metadata.ingested_at_us,
+        log_time: metadata.log_time_us,
+        score: message.score,
+        score_max: message.score_max,
+        threshold: message.threshold,
+        confidence: message.confidence,
+        severity: decode_severity(NAME, message.severity())?,
+        contributions: message
+            .contributions
+            .iter()
+            .map(|c| Contribution {
+                feature: c.feature.as_str().into(),
+                share: c.share,
+                value: c.value,
+                expected: c.expected,
+                lower: c.lower,
+                upper: c.upper,
+            })
+            .collect(),
+        tags: decode_tags(&message.tags),
+        traceparent: decode_trace(&metadata.traceparent),
+    })
+}
+
+/// Encodes a drift.
+pub fn encode_drift(drift: &Drift, stamps: Stamps) -> Vec<u8> {
+    encode_drift_message(drift, stamps).encode_to_vec()
+}
+
+/// The message that [`encode_drift`] encodes.
+pub fn encode_drift_message(drift: &Drift, stamps: Stamps) -> v1::DriftDetected {
+    v1::DriftDetected {
+        metadata: Some(v1::EventMetadata {
+            version: EVENT_VERSION,
+            id: drift.id.to_string(),
+            position: Some(encode_position(&drift.position)),
+            config_version: 0,
+            log_time_us: drift.log_time,
+            event_at_us: drift.event_at,
+            ingested_at_us: drift.ingested_at,
+            scored_at_us: stamps.scored_at,
+            published_at_us: stamps.published_at,
+            traceparent: drift.traceparent.as_deref().unwrap_or_default().to_owned(),
+        }),
+        stream: drift.series.stream.to_string(),
+        key: drift.series.key.to_string(),
+        feature: drift.feature.to_string(),
+        method: drift.method.to_string(),
+        statistic: drift.statistic,
+        bound: drift.bound,
+        p_value: drift.p_value,
+        before: drift.before,
+        after: drift.after,
+        row_number: drift.row,
+        tags: encode_tags(&drift.tags),
+    }
+}
+
+/// Reads what [`encode_drift`] wrote.
+///
+/// # Errors
+/// If the bytes are no such message, of another version, or contradict themselves.
+pub fn decode_drift(bytes: &[u8]) -> Result<Drift, DecodeError> {
+    decode_drift_message(&decode("DriftDetected", bytes)?)
+}
+
+/// Reads the message that [`encode_drift_message`] made. Its series has no features: a drift names its own.
+///
+/// # Errors
+/// If it is of another version or contradicts itself.
+pub fn decode_drift_message(message: &v1::DriftDetected) -> Result<Drift, DecodeError> {
+    const NAME: &str = "DriftDetected";
+    let (metadata, position) = metadata_of(NAME, message.metadata.as_ref())?;
+    Ok(Drift {
+        id: id_of(NAME, &metadata.id)?,
+        position,
+        series: domain::SeriesRef {
+            stream: message.stream.as_str().into(),
+            key: message.key.as_str().into(),
+            window: None,
+            features: Arc::from([]),
+        },
+        feature: message.feature.as_str().into(),
+        method: message.method.as_str().into(),
+        statistic: message.statistic,
+        bound: message.bound,
+        p_value: message.p_value,
+        before: message.before,
+        after: message.after,
+        row: message.row_number,
+        event_at: metadata.event_at_us,
+        ingested_at: metadata.ingested_at_us,
+        log_time: metadata.log_time_us,
+        tags: decode_tags(&message.tags),
+        traceparent: decode_trace(&metadata.traceparent),
+    })
+}
+
+/// Encodes a state of an alert.
+pub fn encode_alert(alert: &Alert, stamps: Stamps) -> Vec<u8> {
+    let (position, log_time, event_at, ingested_at, traceparent, finding) = match &alert.finding {
+        Finding::Anomaly(a) => (
+            &a.position,
+            a.log_time,
+            a.event_at,
+            a.ingested_at,
+            &a.traceparent,
+            v1::alert::Finding::Anomaly(encode_anomaly_message(a, 0, stamps)),
+        ),
+        Finding::Drift(d) => (
+            &d.position,
+            d.log_time,
+            d.event_at,
+            d.ingested_at,
+            &d.traceparent,
+            v1::alert::Finding::Drift(encode_drift_message(d, stamps)),
+        ),
+    };
+    let id = Id::of(&[alert.id.to_string().as_bytes(), &alert.revision.to_le_bytes()]);
+    v1::Alert {
+        metadata: Some(v1::EventMetadata {
+            version: EVENT_VERSION,
+            id: id.to_string(),
+            position: Some(encode_position(position)),
+            config_version: 0,
+            log_time_us: log_time,
+            event_at_us: event_at,
+            ingested_at_us: ingested_at,
+            scored_at_us: stamps.scored_at,
+            published_at_us: stamps.published_at,
+            traceparent: traceparent.as_deref().unwrap_or_default().to_owned(),
+        }),
+        alert_id: alert.id.to_string(),
+        revision: alert.revision,
+        state: match alert.state {
+            AlertState::Firing => v1::AlertState::Firing,
+            AlertState::Resolved => v1::AlertState::Resolved,
+        }
+        .into(),
+        severity: encode_severity(alert.severity).into(),
+        summary: alert.summary.clone(),
+        finding: Some(finding),
+    }
+    .encode_to_vec()
+}
+
+/// Reads the message that [`encode_alert`] wrote, as it is served to subscribers.
+///
+/// # Errors
+/// If the bytes are no such message or of another version.
+pub fn decode_alert_message(bytes: &[u8]) -> Result<v1::Alert, DecodeError> {
+    let message: v1::Alert = decode("Alert", bytes)?;
+    metadata_of("Alert", message.metadata.as_ref())?;
+    Ok(message)
+}
+
+/// Reads what [`encode_alert`] wrote.
+///
+/// # Errors
+/// If the bytes are no such message, of another version, or contradict themselves.
+pub fn decode_alert(bytes: &[u8]) -> Result<Alert, DecodeError> {
+    const NAME: &str = "Alert";
+    let message = decode_alert_message(bytes)?;
+    Ok(Alert {
+        id: id_of(NAME, &message.alert_id)?,
+        revision: message.revision,
+        state: match message.state() {
+            v1::AlertState::Firing => AlertState::Firing,
+            v1::AlertState::Resolved => AlertState::Resolved,
+            v1::AlertState::Unspecified => return Err(malformed(NAME, "no state")),
+        },
+        severity: decode_severity(NAME, message.severity())?,
+        summary: message.summary,
+        finding: match message.finding {
+            Some(v1::alert::Finding::Anomaly(a)) => Finding::Anomaly(decode_anomaly_message(&a)?),
+            Some(v1::alert::Finding::Drift(d)) => Finding::Drift(decode_drift_message(&d)?),
+            None => return Err(malformed(NAME, "no finding")),
+        },
+    })
+}
+
+/// Encodes a refusal.
+pub fn encode_refusal(refusal: &Refusal, stamps: Stamps) -> Vec<u8> {
+    let id = Id::of(&[
+        refusal.source.as_bytes(),
+        &refusal.offset.to_le_bytes(),
+        &refusal.index.to_le_bytes(),
+        refusal.service.as_bytes(),
+    ]);
+    v1::RecordRejected {
+        metadata: Some(v1::EventMetadata {
+            version: EVENT_VERSION,
+            id: id.to_string(),
+            ingested_at_us: refusal.ingested_at,
+            published_at_us: stamps.published_at,
+            ..Default::default()
+        }),
+        reason: refusal.reason.name().to_owned(),
+        detail: refusal.detail.clone(),
+        service: refusal.service.to_owned(),
+        source: refusal.source.to_string(),
+        offset: refusal.offset,
+        index: refusal.index,
+        key: refusal.key.clone(),
+        payload: refusal.payload.clone(),
+    }
+    .encode_to_vec()
+}
+
+/// Reads the message that [`encode_refusal`] wrote, with the reason it names.
+///
+/// # Errors
+/// If the bytes are no such message, of another version, or name an unknown reason.
+pub fn decode_refusal(bytes: &[u8]) -> Result<(Reason, v1::RecordRejected), DecodeError> {
+    const NAME: &str = "RecordRejected";
+    let message: v1::RecordRejected = decode(NAME, bytes)?;
+    check_version(NAME, message.metadata.as_ref().map_or(0, |m| m.version))?;
+    let reason = Reason::parse(&message.reason)
+        .ok_or_else(|| malformed(NAME, format!("unknown reason {:?}", message.reason)))?;
+    Ok((reason, message))
+}
+
+fn metadata_of<'a>(
+    name: &'static str,
+    metadata: Option<&'a v1::EventMetadata>,
+) -> Result<(&'a v1::EventMetadata, Position), DecodeError> {
+    let metadata = metadata.ok_or_else(|| malformed(name, "no metadata"))?;
+    check_version(name, metadata.version)?;
+    let position = metadata.position.as_ref().ok_or_else(|| malformed(name, "no position"))?;
+    Ok((metadata, decode_position(position)))
+}
+
+fn id_of(name: &'static str, text: &str) -> Result<Id, DecodeError> {
+    Id::parse(text).ok_or_else(|| malformed(name, format!("{text:?} is no id")))
+}
+
+fn encode_severity(severity: Severity) -> v1::Severity {
+    match severity {
+        Severity::Low => v1::Severity::Low,
+        Severity::Medium => v1::Severity::Medium,
+        Severity::High => v1::Severity::High,
+        Severity::Critical => v1::Severity::Critical,
+    }
+}
+
+fn decode_severity(name: &'static str, severity: v1::Severity) -> Result<Severity, DecodeError> {
+    match severity {
+        v1::Severity::Low => Ok(Severity::Low),
+        v1::Severity::Medium => Ok(Severity::Medium),
+        v1::Severity::High => Ok(Severity::High),
+        v1::Severity::Critical => Ok(Severity::Critical),
+        v1::Severity::Unspecified => Err(malformed(name, "no severity")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn position() -> Position {
+        Position { source: "detection.requested/3".into(), epoch: 1, number: 12 }
+    }
+
+    fn drift() -> Drift {
+        Drift {
+            id: Id::of(&[b"d"]),
+            position: position(),
+            series: domain::SeriesRef {
+                stream: "s".into(),
+                key: "k".into(),
+                window: None,
+                features: Arc::from([]),
+            },
+            feature: "cpu".into(),
+            method: "adwin".into(),
+            statistic: 3.0,
+            bound: 2.0,
+            p_value: 1e-7,
+            before: 1.0,
+            after: 4.0,
+            row: 9,
+            event_at: 1,
+            ingested_at: 2,
+            log_time: 3,
+            tags: vec![("host".into(), "h".into())],
+            traceparent: Some("00-ab-cd-01".into()),
+        }
+    }
+
+    fn anomaly() -> Anomaly {
+        Anomaly {
+            id: Id::of(&[b"a"]),
+            revision: 2,
+            position: position(),
+            phase: Phase::Updated,
+            silent: false,
+            series: domain::SeriesRef {
+                stream: "s".into(),
+                key: "k".into(),
+                window: Some("w".into()),
+                features: Arc::from([Arc::from("cpu")]),
+            },
+            detector: "d".into(),
+            detector_version: 4,
+            opened_row: 7,
+            row: 9,
+            rows: 3,
+            opened_at: 5,
+            event_at: 6,
+            ingested_at: 7,
+            log_time: 8,
+            score: 0.7,
+            score_max: 0.8,
+            threshold: 0.6,
+            confidence: 0.9,
+            severity: Severity::High,
+            contributions: vec![Contribution {
+                feature: "cpu".into(),
+                share: 1.0,
+                value: 99.0,
+                expected: 5.0,
+                lower: 1.0,
+                upper: 9.0,
+            }],
+            tags: vec![],
+            traceparent: None,
+        }
+    }
+
+    #[test]
+    fn findings_and_alerts_survive_their_encoding() {
+        let stamps = Stamps::scored(10);
+        assert_eq!(decode_drift(&encode_drift(&drift(), stamps)).unwrap(), drift());
+        assert_eq!(decode_anomaly(&encode_anomaly(&anomaly(), 4, stamps)).unwrap(), anomaly());
+        for finding in [Finding::Anomaly(anomaly()), Finding::Drift(drift())] {
+            let alert = Alert {
+                id: Id::of(&[b"x"]),
+                revision: 1,
+                state: AlertState::Firing,
+                severity: Severity::Low,
+                summary: "odd".into(),
+                finding,
+            };
+            assert_eq!(decode_alert(&encode_alert(&alert, stamps)).unwrap(), alert);
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_its_reason() {
+        let refusal = Refusal {
+            reason: Reason::NonFinite,
+            detail: "value is NaN".into(),
+            service: "ingest",
+            source: "records/0".into(),
+            offset: 3,
+            index: 1,
+            ingested_at: 5,
+            key: None,
+            payload: b"{}".to_vec(),
+        };
+        let (reason, message) =
+            decode_refusal(&encode_refusal(&refusal, Stamps::default())).unwrap();
+        assert_eq!((reason, message.offset, message.index), (Reason::NonFinite, 3, 1));
+    }
+}

@@ -12,7 +12,8 @@ set -euo pipefail
 status=$1
 awk -v status="$status" -v ci="${CI:-}" '
     /^---- .* stdout ----$/ { test = $2; next }
-    /^skipped: / {
+    /^failures:$/ { failing = 1 }
+    /^skipped: / && !failing {
         # One test may skip several cases: each is listed, the test counts once.
         if (!(test in counted)) { skips++; if (test != "") counted[test] }
         if (!($0 in listed)) { listed[$0]; lines[++count] = $0 }
@@ -29,7 +30,7 @@ awk -v status="$status" -v ci="${CI:-}" '
             if ($i == "failed;") failed += $(i - 1)
             if ($i == "ignored;") ignored += $(i - 1)
         }
-        split("", counted); test = ""
+        split("", counted); test = ""; failing = 0
     }
     END {
         passed -= skips

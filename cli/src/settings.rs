@@ -105,6 +105,14 @@ impl Settings {
         Ok(settings)
     }
 
+    /// The defaults with these overrides, whatever the machine's environment says.
+    pub(crate) fn load_defaults(overrides: &[(String, String)]) -> Result<Self, SettingsError> {
+        let settings: Self =
+            runtime::settings::load(&defaults(), None, Default::default(), overrides)?;
+        settings.check()?;
+        Ok(settings)
+    }
+
     fn check(&self) -> Result<(), SettingsError> {
         let wrong = |key: &str, value: &dyn std::fmt::Display, right: &str| {
             Err(SettingsError::new(format!("{key} is {value}, it must be {right}")))
@@ -172,14 +180,9 @@ mod tests {
 
     fn check(key: &str, value: &str, expected: Result<(), &str>) {
         let overrides = [(key.to_owned(), value.to_owned())];
-        let found = runtime::settings::load::<Settings>(
-            &defaults(),
-            None,
-            Default::default(),
-            &overrides,
-        )
-        .and_then(|settings| settings.check())
-        .map_err(|error| error.to_string());
+        let found = Settings::load_defaults(&overrides)
+            .map(|_| ())
+            .map_err(|error| error.to_string());
         match (found, expected) {
             (Ok(()), Ok(())) => {}
             (Err(error), Err(part)) => assert!(error.contains(part), "{error}"),

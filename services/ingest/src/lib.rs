@@ -10,17 +10,21 @@
 //! - `cycle`: rows, ticks and refusals of one poll cycle;
 //! - `state`: what is known of each source; decides;
 //! - [`service`]: the processor that the worker drives;
-//! - [`door`], [`grpc`], [`http`]: the front doors, which only append to the streams' topics;
+//! - `door`, [`grpc`], [`http`]: the front doors, which only append to the streams' topics;
 //! - [`metrics`]: what is counted.
 
 mod codec;
 pub mod config;
 mod cycle;
+mod door;
+pub mod grpc;
+pub mod http;
 pub mod metrics;
 pub mod service;
 mod state;
 mod streams;
 
 pub use config::{DEFAULTS, IngestConfig};
+pub use door::FrontDoor;
 pub use service::{Finish, GROUP, IngestError, IngestOptions, IngestProcessor};
 pub use streams::{check_stream, input_topics};

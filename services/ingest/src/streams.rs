@@ -29,6 +29,14 @@ impl Streams {
     pub(crate) fn of_topic(&self, topic: &str) -> Option<&StreamSpec> {
         self.by_topic.get(topic)
     }
+
+    pub(crate) fn on_topic(&self, topic: &str) -> Option<(&Arc<str>, &StreamSpec)> {
+        self.by_topic.get_key_value(topic)
+    }
+
+    pub(crate) fn named(&self, name: &str) -> Option<(&Arc<str>, &StreamSpec)> {
+        self.by_topic.iter().find(|(_, spec)| *spec.name == *name)
+    }
 }
 
 /// The topics that ingest reads: those of all streams in force, sorted, with their prefix.

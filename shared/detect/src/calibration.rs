@@ -19,8 +19,8 @@ const TAIL_ROWS: f64 = 30.0;
 const TAIL_SHARES: (f64, f64) = (0.002, TAIL_SHARE);
 /// Rows after which one counts 1/e.
 const HORIZON: f64 = 16_384.0;
-/// The table is built anew after at most so many rows.
-const REBUILD_ROWS: u32 = 64;
+/// The table is built anew after at most so many rows, and after every one that does not count in full.
+const REBUILD_ROWS: u32 = 256;
 /// Bounds of the mean excess. Larger, and a series with two levels would hide a third.
 const EXCESS: (f64, f64) = (0.05, 0.30);
 /// The prior's mean excess counts as so many excesses.
@@ -28,6 +28,8 @@ const EXCESS_PRIOR: f64 = 5.0;
 /// The kernel that smooths the share of rows above, in mean excesses. As long as one, and it would raise the
 /// chance of 3 deviations of a normal law fivefold.
 const KERNEL: f64 = 1.0 / 3.0;
+/// Chances below this add up.
+const CHANCE_SMALL: f64 = 1e-9;
 /// Nats that each bin adds, so that scores rise even where no row ever was. Nothing that a score would show.
 const SLOPE: f64 = 1e-4;
 
@@ -59,7 +61,7 @@ impl Prior {
     fn shape(self) -> (f64, f64, f64) {
         match self.0 {
             Kind::Distance => (1.203, 2.2, 0.22),
-            Kind::Rarity => (3.0, 4.0, 0.25),
+            Kind::Rarity => (3.5, 4.0, 0.25),
         }
     }
 
@@ -150,7 +152,7 @@ impl Calibration {
         self.counts[bin] += weight as f32;
         self.since += 1;
         let patience = (self.rows / 8.0).clamp(1.0, f64::from(REBUILD_ROWS));
-        if f64::from(self.since) >= patience {
+        if f64::from(self.since) >= patience || weight < 1.0 {
             self.rebuild();
         }
     }
@@ -198,10 +200,7 @@ impl Calibration {
     fn tail_start(&self) -> usize {
         let (least, most) = TAIL_SHARES;
         let rows = TAIL_ROWS.clamp(least * self.rows, most * self.rows);
-        self.table
-            .iter()
-            .rposition(|&above| f64::from(above) > rows)
-            .unwrap_or(0)
+        self.table.iter().rposition(|&above| f64::from(above) > rows).unwrap_or(0)
     }
 
     /// Mean excess above an edge; an excess counts 1 at most.
@@ -215,6 +214,30 @@ impl Calibration {
         }
         let believed = self.prior.shape().2;
         ((sum + EXCESS_PRIOR * believed) / (count + EXCESS_PRIOR)).clamp(EXCESS.0, EXCESS.1)
+    }
+}
+
+/// The surprise of the largest of so many independent surprises (Šidák 1967).
+pub fn of_largest(surprise: f64, count: f64) -> f64 {
+    let chance = libm::exp(-surprise * std::f64::consts::LN_10);
+    if count == 1.0 {
+        surprise
+    } else if chance < CHANCE_SMALL {
+        surprise - libm::log10(count)
+    } else {
+        -libm::log10(-libm::expm1(count * libm::log1p(-chance)))
+    }
+}
+
+/// The surprise that the largest of so many must have; the inverse of [`of_largest`].
+pub fn for_largest(surprise: f64, count: f64) -> f64 {
+    let chance = libm::exp(-surprise * std::f64::consts::LN_10);
+    if count == 1.0 {
+        surprise
+    } else if chance < CHANCE_SMALL {
+        surprise + libm::log10(count)
+    } else {
+        -libm::log10(-libm::expm1(libm::log1p(-chance) / count))
     }
 }
 
@@ -243,14 +266,22 @@ mod tests {
     }
 
     #[test]
+    fn many_tests_are_one() {
+        assert!((of_largest(4.0, 10.0) - 3.0).abs() < 1e-3);
+        for count in [1.0, 2.0, 50.0] {
+            assert_eq!(of_largest(0.0, count), 0.0);
+            for surprise in [0.01, 1.0, 8.9, 9.1, 30.0] {
+                let back = for_largest(of_largest(surprise, count), count);
+                assert!((back - surprise).abs() < 1e-5, "{back} {surprise} of {count}");
+            }
+        }
+    }
+
+    #[test]
     fn the_prior_judges_the_first_record() {
         let new = Calibration::new(Prior::DISTANCE);
         let of_z = |z: f64| score_of(new.surprise(libm::log1p(z)));
-        assert!(
-            of_z(0.0) == 0.0 && of_z(3.0) < 0.5 && of_z(20.0) > 0.65,
-            "{}",
-            of_z(20.0)
-        );
+        assert!(of_z(0.0) == 0.0 && of_z(3.0) < 0.5 && of_z(20.0) > 0.65, "{}", of_z(20.0));
     }
 
     #[test]
@@ -260,10 +291,7 @@ mod tests {
         let rows = 20_000;
         for i in 0..rows {
             let rank = (i as u64 * 7_919 % rows as u64) as f64;
-            it.learn(
-                libm::log1p(normal_exceeded((rank + 0.5) / f64::from(rows))),
-                1.0,
-            );
+            it.learn(libm::log1p(normal_exceeded((rank + 0.5) / f64::from(rows))), 1.0);
         }
         for (z, p) in [(1.0, 0.3173), (2.0, 0.0455), (3.0, 0.0027), (3.89, 1e-4)] {
             let got = libm::pow(10.0, -it.surprise(libm::log1p(z)));
@@ -276,11 +304,7 @@ mod tests {
         let (mut low, mut high) = (0.0, 10.0);
         for _ in 0..60 {
             let z = 0.5 * (low + high);
-            if libm::erfc(z / std::f64::consts::SQRT_2) > p {
-                low = z
-            } else {
-                high = z
-            }
+            if libm::erfc(z / std::f64::consts::SQRT_2) > p { low = z } else { high = z }
         }
         low
     }

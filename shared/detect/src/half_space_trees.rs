@@ -10,15 +10,12 @@
 use rand_core::{RngCore, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 
-use crate::{Assessment, present};
+use crate::{Assessment, model::level_of, present};
 
 /// The trees cover so many deviations to each side of the mean.
 const REACH: f64 = 3.0;
 /// Below this share of the window a node's children say too little (the paper's size limit).
 const MASS_SHARE_MIN: f32 = 0.1;
-/// Bits per doubling of the distance beyond that reach. With one, a single value 8 deviations out went unseen
-/// among ten: its trees alone gave as much as noise gives once in 500 rows.
-const OUTSIDE: f64 = 2.0;
 /// Levels are so many per bit, from so many bits below an even spread.
 const LEVELS: (f64, f64) = (0.35, 10.0);
 /// Trees walked side by side, so that the processor fetches their nodes at the same time.
@@ -90,6 +87,7 @@ impl HalfSpaceTrees {
     pub fn score(&self, row: &[f64], out: &mut Assessment) {
         let known = self.place(row, &mut out.positions);
         out.contributions.fill(0.0);
+        out.levels.fill(f64::NAN);
         out.raw = 0.0;
         for (index, standard) in self.standards.iter().enumerate() {
             (out.expected[index], out.scale[index]) = (standard.expected(), standard.unit());
@@ -100,11 +98,19 @@ impl HalfSpaceTrees {
         if known == 0 {
             out.confidence = 0.0;
         } else if self.rows > 0 {
-            out.raw = self.rarity(&out.positions, &mut out.contributions);
+            let rarity = self.rarity(&out.positions, &mut out.contributions);
+            out.raw = rarity;
+            out.levels[self.standards.len()] = Self::level(rarity);
             for (index, standard) in self.standards.iter().enumerate() {
-                let bits = present(row, index).map_or(0.0, |v| bits_outside(standard.distance(v)));
-                out.contributions[index] = out.contributions[index].max(0.0) + bits;
-                out.raw += bits;
+                let part = &mut out.contributions[index];
+                *part = part.max(0.0);
+                if let Some(value) = present(row, index) {
+                    let distance = standard.distance(value).abs();
+                    let bits = bits_outside(distance);
+                    *part += bits;
+                    out.raw += bits;
+                    out.levels[index] = level_of(distance);
+                }
             }
         }
         out.normalise(row, known);
@@ -149,10 +155,7 @@ impl HalfSpaceTrees {
         let total = self.rows.min(u64::from(self.window)) as f32;
         let (enough, whole) = (MASS_SHARE_MIN * total, bits(total));
         let mut sum = 0.0_f64;
-        let blocks = self
-            .splits
-            .chunks(inner * LANES)
-            .zip(profile.chunks(all * LANES));
+        let blocks = self.splits.chunks(inner * LANES).zip(profile.chunks(all * LANES));
         for (splits, mass) in blocks {
             let lanes = splits.len() / inner;
             let mut nodes = [0_usize; LANES];
@@ -164,11 +167,7 @@ impl HalfSpaceTrees {
                     let rows = mass[lane * all + node] as f32;
                     let here = bits(rows);
                     let (rows_above, bits_above) = above[lane];
-                    let counts = if rows_above > enough {
-                        weight
-                    } else {
-                        0.0
-                    };
+                    let counts = if rows_above > enough { weight } else { 0.0 };
                     // An even half would lose one bit; what is lost beyond that is rarity.
                     let drop = f64::from((bits_above - here - 1.0) * counts);
                     parts[split.feature as usize] += drop;
@@ -189,34 +188,18 @@ impl HalfSpaceTrees {
         let mut known = 0;
         positions.extend(self.standards.iter().enumerate().map(|(index, standard)| {
             let Some(value) = present(row, index) else {
-                return Position {
-                    at: 0.5,
-                    weight: 0.0,
-                };
+                return Position { at: 0.5, weight: 0.0 };
             };
             known += 1;
             let at = 0.5 + standard.distance(value) / (2.0 * REACH);
-            Position {
-                at: at.clamp(0.0, 1.0) as f32,
-                weight: 1.0,
-            }
+            Position { at: at.clamp(0.0, 1.0) as f32, weight: 1.0 }
         }));
         known
     }
 
-    /// About how many deviations of one value, alone, bring the raw score from `typical` to `raw`.
-    pub(crate) fn units_at(raw: f64, typical: f64) -> f64 {
-        REACH - 1.0 + libm::exp2(((raw - typical) / OUTSIDE).clamp(0.0, 64.0))
-    }
-
-    /// See [`Model::level`](crate::Model::level): raw scores start at some bits below 0, in dense places.
-    pub(crate) fn level(raw: f64) -> f64 {
-        (LEVELS.0 * (raw + LEVELS.1)).max(0.0)
-    }
-
-    /// The inverse of [`level`](Self::level).
-    pub(crate) fn raw_at(level: f64) -> f64 {
-        level / LEVELS.0 - LEVELS.1
+    /// The level of so many bits: they start some bits below 0, in dense places.
+    fn level(bits: f64) -> f64 {
+        (LEVELS.0 * (bits + LEVELS.1)).max(0.0)
     }
 
     /// How many rows it has learned.
@@ -236,11 +219,7 @@ impl HalfSpaceTrees {
     /// The bytes on the heap of a model yet to be made.
     pub fn bytes_for(trees: u32, depth: u32, values: usize) -> usize {
         let (inner, all) = ((1_usize << depth) - 1, (2_usize << depth) - 1);
-        let splits = if values > 0 {
-            inner * size_of::<Split>()
-        } else {
-            0
-        };
+        let splits = if values > 0 { inner * size_of::<Split>() } else { 0 };
         trees as usize * (splits + 2 * all * size_of::<u32>())
             + values * (size_of::<Standard>() + size_of::<Position>())
     }
@@ -273,10 +252,7 @@ fn random_tree(inner: usize, values: usize, random: &mut Pcg64Mcg) -> Vec<Split>
             }
             child = parent;
         }
-        splits.push(Split {
-            at: 0.5 * (low + high),
-            feature,
-        });
+        splits.push(Split { at: 0.5 * (low + high), feature });
     }
     splits
 }
@@ -289,7 +265,7 @@ fn bits(rows: f32) -> f32 {
 
 /// What the trees can't see: bits for a distance beyond their range.
 fn bits_outside(distance: f64) -> f64 {
-    OUTSIDE * libm::log2(1.0 + (distance.abs() - REACH).max(0.0))
+    if distance > REACH { libm::log2(1.0 + distance - REACH) } else { 0.0 }
 }
 
 /// A clipped exponential mean and deviation.
@@ -300,6 +276,8 @@ struct Standard {
     rows: f64,
     /// The last deviation that was too large to be believed at once.
     unbelieved: f64,
+    /// Rows in a row that were far out.
+    run: u32,
 }
 
 impl Standard {
@@ -307,6 +285,8 @@ impl Standard {
     const HORIZON: f64 = 1000.0;
     /// A deviation of more than so many units is believed when it comes the second time.
     const CREDIBLE: f64 = 6.0;
+    /// Of a run of rows so far out, the k-th counts 1/k² until the run is long enough to be the new normal.
+    const RUN_MAX: u32 = 64;
     /// The first rows are believed as they are.
     const FIRST: f64 = 16.0;
     /// Floors of the unit: a share of the mean's size, and rounding noise about 0.
@@ -321,18 +301,12 @@ impl Standard {
     fn unit(&self) -> f64 {
         let rows = self.rows.max(1.0);
         let relative = (Self::FLOOR.0 + 0.5 / (rows * rows)) * self.mean.abs();
-        (self.variance.sqrt() * (1.0 + Self::SMALL_SAMPLE / rows))
-            .max(relative)
-            .max(Self::FLOOR.1)
+        (self.variance.sqrt() * (1.0 + Self::SMALL_SAMPLE / rows)).max(relative).max(Self::FLOOR.1)
     }
 
     /// Deviations from the mean; 0 before the first row. Far beyond all sense it ends at a million.
     fn distance(&self, value: f64) -> f64 {
-        if self.rows > 0.0 {
-            ((value - self.mean) / self.unit()).clamp(-1e6, 1e6)
-        } else {
-            0.0
-        }
+        if self.rows > 0.0 { ((value - self.mean) / self.unit()).clamp(-1e6, 1e6) } else { 0.0 }
     }
 
     fn learn(&mut self, value: f64) {
@@ -342,19 +316,15 @@ impl Standard {
             return;
         }
         let deviation = value - self.mean;
-        let credible = if self.rows < Self::FIRST {
-            f64::INFINITY
-        } else {
-            (Self::CREDIBLE * self.unit()).max(self.unbelieved)
-        };
-        self.unbelieved = if deviation.abs() > credible {
-            deviation.abs()
-        } else {
-            0.0
-        };
+        let young = self.rows < Self::FIRST;
+        let far = if young { f64::INFINITY } else { Self::CREDIBLE * self.unit() };
+        let credible = far.max(self.unbelieved);
+        self.unbelieved = if deviation.abs() > credible { deviation.abs() } else { 0.0 };
         let believed = deviation.clamp(-credible, credible);
+        self.run = if deviation.abs() > far { self.run.saturating_add(1) } else { 0 };
+        let run = if self.run <= Self::RUN_MAX { f64::from(self.run.max(1)) } else { 1.0 };
         self.rows = (self.rows + 1.0).min(Self::HORIZON);
-        let rate = 1.0 / self.rows;
+        let rate = 1.0 / (self.rows * run * run);
         self.mean += rate * believed;
         self.variance = (1.0 - rate) * (self.variance + rate * believed * believed);
     }
@@ -378,9 +348,7 @@ mod tests {
         let mut normal = Normal(Pcg64Mcg::seed_from_u64(3));
         let mut trees = HalfSpaceTrees::new(25, 10, 250, values, 1);
         for _ in 0..rows {
-            let row: Vec<f64> = (0..values)
-                .map(|v| normal.next() * 10.0 + v as f64)
-                .collect();
+            let row: Vec<f64> = (0..values).map(|v| normal.next() * 10.0 + v as f64).collect();
             trees.learn(&row);
         }
         (trees, normal)
@@ -405,9 +373,8 @@ mod tests {
         let mut out = Assessment::new(10);
         let mut last = f64::MIN;
         for distance in [0.0, 40.0, 80.0, 400.0] {
-            let row: Vec<f64> = (0..10)
-                .map(|v| v as f64 + if v == 7 { distance } else { 0.0 })
-                .collect();
+            let row: Vec<f64> =
+                (0..10).map(|v| v as f64 + if v == 7 { distance } else { 0.0 }).collect();
             trees.score(&row, &mut out);
             assert!(out.raw > last, "{} at {distance}", out.raw);
             last = out.raw;

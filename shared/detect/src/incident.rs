@@ -51,9 +51,7 @@ struct Open {
 impl Incident {
     /// No anomaly; clears as the definition says.
     pub fn new(detector: &Detector) -> Self {
-        let silence = i64::try_from(detector.silence_ms)
-            .unwrap_or(i64::MAX)
-            .saturating_mul(1000);
+        let silence = i64::try_from(detector.silence_ms).unwrap_or(i64::MAX).saturating_mul(1000);
         Self {
             clear_after: detector.clear_after.max(1),
             silence,
@@ -90,11 +88,7 @@ impl Incident {
         }
         if !odd && score < CLEAR_BELOW * told.threshold {
             open.quiet += 1;
-            return if open.quiet >= self.clear_after {
-                self.end(false)
-            } else {
-                None
-            };
+            return if open.quiet >= self.clear_after { self.end(false) } else { None };
         }
         open.quiet = 0;
         told.score_max = told.score_max.max(score);
@@ -118,11 +112,7 @@ impl Incident {
     /// Clears an open anomaly if no row has come for the detector's `silence_ms` of log time.
     pub fn silence(&mut self, log_time: Micros) -> Option<Transition> {
         let silent = log_time.saturating_sub(self.last_at) >= self.silence;
-        if silent && self.open.is_some() {
-            self.end(true)
-        } else {
-            None
-        }
+        if silent && self.open.is_some() { self.end(true) } else { None }
     }
 
     /// Whether an anomaly is open.
@@ -147,11 +137,7 @@ impl Incident {
             threshold,
             silent: false,
         };
-        self.open = Some(Open {
-            told,
-            score_told: score,
-            quiet: 0,
-        });
+        self.open = Some(Open { told, score_told: score, quiet: 0 });
         told
     }
 
@@ -197,10 +183,7 @@ mod tests {
         check(&[0.61, 0.76, 0.77, 0.8, 0.87], "ou..u"); // severity, then + .1
         check(&[0.6, 0.1, 0.7, 0.1, 0.1, 0.6], "o.u.co");
         let last = check(&[0.1, 0.62, 0.1, 0.92, 0.5, 0.1, 0.1], ".o.u..c").expect("cleared");
-        assert_eq!(
-            (last.first_row, last.row, last.rows, last.revision),
-            (2, 7, 2, 3)
-        );
+        assert_eq!((last.first_row, last.row, last.rows, last.revision), (2, 7, 2, 3));
         assert_eq!((last.score_max, last.severity), (0.92, Severity::Critical));
         assert!(!last.silent);
     }
@@ -212,9 +195,7 @@ mod tests {
         assert!(incident.step(0.7, 0.6, true, 1_000).is_some());
         assert_eq!(incident.silence(LOG_TIME_NONE), None);
         assert_eq!(incident.silence(1_000 + 600_000_000 - 1), None);
-        let cleared = incident
-            .silence(1_000 + 600_000_000)
-            .expect("ten minutes are over");
+        let cleared = incident.silence(1_000 + 600_000_000).expect("ten minutes are over");
         assert!(cleared.silent && cleared.phase == Phase::Cleared && cleared.revision == 2);
         assert_eq!(incident.silence(i64::MAX), None, "once");
     }

@@ -28,7 +28,5 @@ const VALUE_MAX: f64 = 1e150;
 /// The value number `index` of a row, if the row has it.
 fn present(row: &[f64], index: usize) -> Option<f64> {
     let value = row.get(index).copied()?;
-    value
-        .is_finite()
-        .then(|| value.clamp(-VALUE_MAX, VALUE_MAX))
+    value.is_finite().then(|| value.clamp(-VALUE_MAX, VALUE_MAX))
 }

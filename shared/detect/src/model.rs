@@ -7,7 +7,8 @@ use crate::{HalfSpaceTrees, RobustZ, calibration::Prior, half_space_trees::Posit
 /// What a model says about one row. The buffers are reused from row to row; each has one entry per value.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Assessment {
-    /// How odd the row is, in the algorithm's own unit; higher is odder. 0 if every value is missing.
+    /// How odd the row is, in the algorithm's own unit; higher is odder. 0 if every value is missing. Series of
+    /// one value are judged by it; those of several by [`levels`](Self::levels).
     pub raw: f64,
     /// In [0, 1]: how much the model has seen, times the share of values that are present.
     pub confidence: f64,
@@ -21,6 +22,10 @@ pub struct Assessment {
     pub upper: Vec<f64>,
     /// One unit of deviation of each value, in the value's unit.
     pub scale: Vec<f64>,
+    /// What the calibration judges, each by its own past, since a value that is wild by habit must not hide a
+    /// calm one: the distance of each value and, if the algorithm has one, the oddness of the row as a whole.
+    /// About 0 to 8 with an exponential tail; NaN for a missing value.
+    pub levels: Vec<f64>,
     /// Room to work in.
     pub(crate) positions: Vec<Position>,
 }
@@ -36,13 +41,14 @@ impl Assessment {
             lower: vec![f64::NAN; values],
             upper: vec![f64::NAN; values],
             scale: vec![f64::NAN; values],
+            levels: vec![f64::NAN; values + 1],
             positions: Vec::with_capacity(values),
         }
     }
 
     /// Bytes on the heap for so many values.
     pub fn bytes_for(values: usize) -> usize {
-        values * (5 * size_of::<f64>() + size_of::<Position>())
+        values * (6 * size_of::<f64>() + size_of::<Position>()) + size_of::<f64>()
     }
 
     /// Makes the contributions sum to 1; `present` of them count, equally if all are 0.
@@ -58,14 +64,22 @@ impl Assessment {
         }
     }
 
-    /// Sets the expected range to so many units of deviation about the expected values.
-    pub(crate) fn widen(&mut self, units: f64) {
-        let ends = self.lower.iter_mut().zip(&mut self.upper);
-        for ((lower, upper), (expected, scale)) in ends.zip(self.expected.iter().zip(&self.scale)) {
-            *lower = expected - units * scale;
-            *upper = expected + units * scale;
-        }
+    /// Sets the expected range of a value to so many units of deviation about the expected value.
+    pub(crate) fn widen(&mut self, value: usize, units: f64) {
+        let (expected, reach) = (self.expected[value], units * self.scale[value]);
+        self.lower[value] = expected - reach;
+        self.upper[value] = expected + reach;
     }
+}
+
+/// The level of a distance of so many units.
+pub(crate) fn level_of(units: f64) -> f64 {
+    libm::log1p(units)
+}
+
+/// The units at a level; the inverse of [`level_of`].
+pub(crate) fn units_at(level: f64) -> f64 {
+    libm::expm1(level)
 }
 
 /// What one detector has learned of one series.
@@ -81,11 +95,9 @@ impl Model {
     /// A model that has seen nothing. The same arguments give the same model, bit for bit.
     pub fn new(algorithm: &Algorithm, values: usize, seed: u64) -> Self {
         match algorithm.resolved(values) {
-            Algorithm::HalfSpaceTrees {
-                trees,
-                depth,
-                window,
-            } => Self::HalfSpaceTrees(HalfSpaceTrees::new(trees, depth, window, values, seed)),
+            Algorithm::HalfSpaceTrees { trees, depth, window } => {
+                Self::HalfSpaceTrees(HalfSpaceTrees::new(trees, depth, window, values, seed))
+            }
             Algorithm::RobustZ { window } => Self::RobustZ(RobustZ::new(window, values)),
             Algorithm::Auto => unreachable!("resolved() never answers Auto"),
         }
@@ -107,37 +119,17 @@ impl Model {
         }
     }
 
-    /// Fills the expected range of an assessment just made: about where a value, alone, would bring the raw
-    /// score from a `typical` one to `raw`.
-    pub fn range(&self, raw: f64, typical: impl FnOnce() -> f64, out: &mut Assessment) {
-        let units = match self {
-            Self::RobustZ(_) => raw,
-            Self::HalfSpaceTrees(_) => HalfSpaceTrees::units_at(raw, typical()),
-        };
-        out.widen(units);
+    /// What is believed, before any was seen, of the levels: one of each value, then that of the row.
+    pub fn priors(&self, values: usize) -> impl Iterator<Item = Prior> {
+        let whole = matches!(self, Self::HalfSpaceTrees(_)).then_some(Prior::RARITY);
+        std::iter::repeat_n(Prior::DISTANCE, values).chain(whole)
     }
 
-    /// A raw score on the scale on which the calibration works: about 0 to 8, with an exponential tail.
-    pub fn level(&self, raw: f64) -> f64 {
-        match self {
-            Self::RobustZ(_) => libm::log1p(raw.max(0.0)),
-            Self::HalfSpaceTrees(_) => HalfSpaceTrees::level(raw),
-        }
-    }
-
-    /// The raw score at a level; the inverse of [`level`](Self::level).
-    pub fn raw_at(&self, level: f64) -> f64 {
-        match self {
-            Self::RobustZ(_) => libm::expm1(level),
-            Self::HalfSpaceTrees(_) => HalfSpaceTrees::raw_at(level),
-        }
-    }
-
-    /// What is believed of levels before any was seen.
-    pub fn prior(&self) -> Prior {
-        match self {
-            Self::RobustZ(_) => Prior::DISTANCE,
-            Self::HalfSpaceTrees(_) => Prior::RARITY,
+    /// How many levels a row of so many values has.
+    pub fn levels_for(algorithm: &Algorithm, values: usize) -> usize {
+        match algorithm.resolved(values) {
+            Algorithm::HalfSpaceTrees { .. } => values + 1,
+            _ => values,
         }
     }
 
@@ -179,9 +171,8 @@ mod tests {
         assert_eq!(model.bytes(), promised, "{algorithm:?}");
         let mut out = Assessment::new(values);
         for i in 0..1500_u64 {
-            let row: Vec<f64> = (0..values as u64)
-                .map(|v| ((i * 7919 + v * 104_729) % 1000) as f64)
-                .collect();
+            let row: Vec<f64> =
+                (0..values as u64).map(|v| ((i * 7919 + v * 104_729) % 1000) as f64).collect();
             model.score(&row, &mut out);
             assert!(out.raw.is_finite() && (0.0..=1.0).contains(&out.confidence));
             let sum: f64 = out.contributions.iter().sum();
@@ -190,15 +181,8 @@ mod tests {
             model.learn(&vec![f64::NAN; values]);
         }
         model.score(&vec![f64::NAN; values], &mut out);
-        assert_eq!(
-            (out.raw, out.confidence),
-            (0.0, 0.0),
-            "nothing is known of missing values"
-        );
+        assert_eq!((out.raw, out.confidence), (0.0, 0.0), "nothing is known of missing values");
         assert_eq!(model.bytes(), promised, "bounded");
-        for level in [0.1, 1.0, 5.0] {
-            assert!((model.level(model.raw_at(level)) - level).abs() < 1e-9);
-        }
     }
 
     #[test]
@@ -206,21 +190,7 @@ mod tests {
         check(Algorithm::Auto, 1);
         check(Algorithm::Auto, 3);
         check(Algorithm::RobustZ { window: 16 }, 4);
-        check(
-            Algorithm::HalfSpaceTrees {
-                trees: 3,
-                depth: 1,
-                window: 16,
-            },
-            1,
-        );
-        check(
-            Algorithm::HalfSpaceTrees {
-                trees: 5,
-                depth: 12,
-                window: 64,
-            },
-            40,
-        );
+        check(Algorithm::HalfSpaceTrees { trees: 3, depth: 1, window: 16 }, 1);
+        check(Algorithm::HalfSpaceTrees { trees: 5, depth: 12, window: 64 }, 40);
     }
 }

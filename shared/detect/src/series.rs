@@ -46,10 +46,7 @@ impl Verdict<'_> {
         let largest = |best: (usize, f64), (index, &share): (usize, &f64)| {
             if share > best.1 { (index, share) } else { best }
         };
-        self.contributions
-            .iter()
-            .enumerate()
-            .fold((0, 0.0), largest)
+        self.contributions.iter().enumerate().fold((0, 0.0), largest)
     }
 }
 
@@ -95,20 +92,12 @@ impl SeriesModel {
         // Missing altogether: nothing is known of the row, nothing can be learned from it.
         let known = (0..self.assessment.scale.len()).any(|i| crate::present(row, i).is_some());
         let level = self.model.level(self.assessment.raw);
-        let surprise = if known {
-            self.calibration.surprise(level)
-        } else {
-            0.0
-        };
+        let surprise = if known { self.calibration.surprise(level) } else { 0.0 };
         let (score, threshold) = (score_of(surprise), self.bar.score());
         let past = known && surprise >= self.bar.surprise();
         let is_anomaly = past && self.model.rows() >= self.warm_up;
         let raw_at = |surprise| self.model.raw_at(self.calibration.level(surprise));
-        self.model.range(
-            raw_at(self.bar.surprise()),
-            || raw_at(TYPICAL),
-            &mut self.assessment,
-        );
+        self.model.range(raw_at(self.bar.surprise()), || raw_at(TYPICAL), &mut self.assessment);
         let mut transition = None;
         if learn {
             self.rows += 1;

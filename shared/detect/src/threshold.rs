@@ -35,21 +35,11 @@ impl Bar {
             Threshold::Score(score) => {
                 let surprise = surprise_of(score.clamp(0.0, 1.0 - 1e-9));
                 let share = libm::pow(10.0, -surprise).clamp(SHARE.0, SHARE.1);
-                Self {
-                    share,
-                    surprise,
-                    correction: 0.0,
-                    fixed: true,
-                }
+                Self { share, surprise, correction: 0.0, fixed: true }
             }
             Threshold::Contamination(share) => {
                 let share = share.clamp(SHARE.0, SHARE.1);
-                Self {
-                    share,
-                    surprise: -libm::log10(share),
-                    correction: 0.0,
-                    fixed: false,
-                }
+                Self { share, surprise: -libm::log10(share), correction: 0.0, fixed: false }
             }
         }
     }
@@ -64,11 +54,7 @@ impl Bar {
 
     /// The surprise from which a row is odd.
     pub fn surprise(&self) -> f64 {
-        if self.fixed {
-            self.surprise
-        } else {
-            (self.surprise + self.correction).max(SURPRISE_MIN)
-        }
+        if self.fixed { self.surprise } else { (self.surprise + self.correction).max(SURPRISE_MIN) }
     }
 
     /// The score from which a row is odd, in (0, 1).
@@ -87,11 +73,8 @@ impl Bar {
         if self.fixed {
             return;
         }
-        let step = if run > 0 {
-            STEP / f64::from(run) * (1.0 - self.share)
-        } else {
-            -STEP * self.share
-        };
+        let step =
+            if run > 0 { STEP / f64::from(run) * (1.0 - self.share) } else { -STEP * self.share };
         self.correction = (self.correction + step).clamp(CORRECTION.0, CORRECTION.1);
     }
 }
@@ -115,18 +98,13 @@ mod tests {
         let high = bar.score();
         assert!(high > 0.58, "{high}");
         (0..100_000).for_each(|_| bar.learn(0));
-        assert!(
-            (bar.surprise() - 2.0).abs() < 1e-9,
-            "one decade below at least"
-        );
+        assert!((bar.surprise() - 2.0).abs() < 1e-9, "one decade below at least");
     }
 
     #[test]
     fn a_burst_is_one_happening() {
-        let (mut burst, mut singles) = (
-            Bar::new(Threshold::default()),
-            Bar::new(Threshold::default()),
-        );
+        let (mut burst, mut singles) =
+            (Bar::new(Threshold::default()), Bar::new(Threshold::default()));
         (1..=10).for_each(|run| burst.learn(run));
         (1..=10).for_each(|_| singles.learn(1));
         assert!(burst.surprise() - 4.0 < 0.3 * (singles.surprise() - 4.0));

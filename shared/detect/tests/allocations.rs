@@ -36,14 +36,7 @@ static GLOBAL: Counting = Counting;
 fn a_row_allocates_nothing() {
     let algorithms = [
         (Algorithm::RobustZ { window: 100 }, 3),
-        (
-            Algorithm::HalfSpaceTrees {
-                trees: 10,
-                depth: 8,
-                window: 64,
-            },
-            5,
-        ),
+        (Algorithm::HalfSpaceTrees { trees: 10, depth: 8, window: 64 }, 5),
     ];
     for (algorithm, values) in algorithms {
         let mut detector = Detector::implicit("s");
@@ -56,9 +49,7 @@ fn a_row_allocates_nothing() {
         let before = ALLOCATIONS.get();
         let mut steps = 0;
         for i in 0..5_000_u64 {
-            row.iter_mut()
-                .enumerate()
-                .for_each(|(v, x)| *x = (i * 37 % (100 + v as u64)) as f64);
+            row.iter_mut().enumerate().for_each(|(v, x)| *x = (i * 37 % (100 + v as u64)) as f64);
             row[1] = if i % 7 == 0 { f64::NAN } else { row[1] };
             row[0] = if i % 1000 == 900 { 1e6 } else { row[0] };
             steps += usize::from(series.assess(&row, i % 10 > 0, 0).transition.is_some());

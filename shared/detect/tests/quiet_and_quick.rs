@@ -48,11 +48,7 @@ const KINDS: &[Kind] = &[
     Kind {
         name: "CPU %, idle with spikes",
         next: |_, _, dice| {
-            let spike = if dice.uniform() < 0.02 {
-                25.0 * dice.uniform()
-            } else {
-                0.0
-            };
+            let spike = if dice.uniform() < 0.02 { 25.0 * dice.uniform() } else { 0.0 };
             libm::round(1.0 + 2.0 * dice.uniform() + spike)
         },
         burst: |_| 100.0,
@@ -87,11 +83,7 @@ const KINDS: &[Kind] = &[
     Kind {
         name: "disk bytes/s, journal every 10 rows",
         next: |row, _, dice| {
-            if row % 10 == 7 {
-                libm::round(4e5 * libm::exp(0.5 * dice.normal()))
-            } else {
-                0.0
-            }
+            if row % 10 == 7 { libm::round(4e5 * libm::exp(0.5 * dice.normal())) } else { 0.0 }
         },
         burst: |_| 2e8,
         false_max: 1.0,
@@ -153,9 +145,7 @@ const SEEDS: u64 = 8;
 
 fn series(kind: &Kind, rows: usize, seed: u64) -> Vec<f64> {
     let (mut dice, mut state) = (Dice::new(seed), 0.0);
-    (0..rows)
-        .map(|row| (kind.next)(row, &mut state, &mut dice))
-        .collect()
+    (0..rows).map(|row| (kind.next)(row, &mut state, &mut dice)).collect()
 }
 
 fn robust_z() -> Detector {
@@ -183,14 +173,10 @@ fn false_alarms_are_few() {
     let mut report = String::new();
     let mut bad = false;
     for kind in KINDS {
-        let counts: Vec<usize> = (0..SEEDS)
-            .map(|seed| opened(&series(kind, 10_000, seed)).0.len())
-            .collect();
+        let counts: Vec<usize> =
+            (0..SEEDS).map(|seed| opened(&series(kind, 10_000, seed)).0.len()).collect();
         let mean = counts.iter().sum::<usize>() as f64 / SEEDS as f64;
-        report += &format!(
-            "{:40} {mean:6.2} of {:4} {counts:?}\n",
-            kind.name, kind.false_max
-        );
+        report += &format!("{:40} {mean:6.2} of {:4} {counts:?}\n", kind.name, kind.false_max);
         bad |= mean > kind.false_max;
     }
     assert!(!bad, "anomalies per 10,000 rows without any\n{report}");
@@ -207,9 +193,7 @@ fn bursts_are_found_within_two_rows() {
             for seed in 0..SEEDS {
                 let mut values = series(kind, start + 500, seed);
                 for at in starts {
-                    values[at..at + 10]
-                        .iter_mut()
-                        .for_each(|v| *v = (kind.burst)(*v));
+                    values[at..at + 10].iter_mut().for_each(|v| *v = (kind.burst)(*v));
                 }
                 let (_, open) = opened(&values);
                 for (found, at) in found.iter_mut().zip(starts) {
@@ -221,6 +205,57 @@ fn bursts_are_found_within_two_rows() {
         }
     }
     assert!(!bad, "bursts found, first, second, third\n{report}");
+}
+
+/// A machine: all kinds side by side, each value with its dice.
+fn machine(rows: usize, seed: u64) -> Vec<Vec<f64>> {
+    let columns: Vec<Vec<f64>> =
+        (0..).zip(KINDS).map(|(index, kind)| series(kind, rows, seed * 100 + index)).collect();
+    (0..rows).map(|row| columns.iter().map(|column| column[row]).collect()).collect()
+}
+
+#[test]
+fn a_machine_of_many_values() {
+    let trees = Algorithm::HalfSpaceTrees { trees: 25, depth: 10, window: 250 };
+    let algorithms =
+        [("trees", trees, 6.0), ("robust z", Algorithm::RobustZ { window: 256 }, 12.0)];
+    let (mut report, mut bad) = (String::new(), false);
+    for (name, algorithm, false_max) in algorithms {
+        let mut detector = robust_z();
+        detector.algorithm = algorithm;
+        let (mut alarms, mut found, mut named) =
+            (vec![], vec![0; KINDS.len()], vec![0; KINDS.len()]);
+        for seed in 0..SEEDS {
+            let mut rows = machine(10_000, seed);
+            // From row 5,000 on each value in turn has its burst.
+            for (index, kind) in KINDS.iter().enumerate() {
+                let at = 5_000 + 300 * index;
+                rows[at..at + 10].iter_mut().for_each(|row| row[index] = (kind.burst)(row[index]));
+            }
+            let mut model = SeriesModel::new(&detector, KINDS.len(), seed);
+            let mut opened = 0;
+            for (at, row) in rows.iter().enumerate() {
+                let verdict = model.assess(row, true, 0);
+                let (top, _) = verdict.top();
+                let new = verdict.transition.is_some_and(|t| t.phase == Phase::Opened);
+                let burst = at.checked_sub(5_000).map(|since| (since / 300, since % 300));
+                match burst {
+                    Some((index, 1)) if index < KINDS.len() => {
+                        named[index] += usize::from(top == index);
+                        found[index] += usize::from(model.is_open());
+                    }
+                    Some((index, 0..10)) if index < KINDS.len() => {}
+                    _ => opened += usize::from(new),
+                }
+            }
+            alarms.push(opened);
+        }
+        let mean = alarms.iter().sum::<usize>() as f64 / SEEDS as f64;
+        report += &format!("{name}: false {mean} {alarms:?} found {found:?} named {named:?}\n");
+        bad |= mean > false_max;
+    }
+    eprintln!("{report}");
+    assert!(!bad, "{report}");
 }
 
 /// The share of rows past the threshold after the first 1,000.
@@ -243,15 +278,9 @@ fn share(algorithm: Algorithm, share: f64, rows: usize, next: impl FnMut() -> Ve
 fn the_contamination_is_kept() {
     let (mut report, mut bad) = (String::new(), false);
     let z = Algorithm::RobustZ { window: 256 };
-    let trees = Algorithm::HalfSpaceTrees {
-        trees: 25,
-        depth: 10,
-        window: 250,
-    };
+    let trees = Algorithm::HalfSpaceTrees { trees: 25, depth: 10, window: 250 };
     for wanted in [0.01, 0.001, 0.0001] {
-        for (law, name) in ["normal", "lognormal", "AR(.9)", "5 normals, trees"]
-            .iter()
-            .enumerate()
+        for (law, name) in ["normal", "lognormal", "AR(.9)", "5 normals, trees"].iter().enumerate()
         {
             let (mut dice, mut state) = (Dice::new(5), 0.0);
             let algorithm = if law == 3 { trees.clone() } else { z.clone() };

@@ -1,29 +1,29 @@
 //! Records as JSON: one object, or an array of them.
 //!
 //! - [`parts`]: an object with its fields in the default places, read in one pass without a tree;
-//! - [`pointers`]: an object whose parts are where the stream's JSON pointers say.
+//! - [`pointers`]: an object whose parts are where the stream's JSON pointers say;
+//! - [`split`]: the text of each of several records.
 //!
 //! In an array each object is a record of its own: one with a wrong field is refused alone. What is not JSON
 //! refuses the whole message, since nobody knows where its records end.
 
 pub(crate) mod parts;
 pub(crate) mod pointers;
+mod split;
 
 use std::borrow::Cow;
 
 use domain::{Micros, Reason, refusal::REFUSED_BYTES_MAX};
-use serde::{
-    Deserialize, Deserializer,
-    de::{IgnoredAny, SeqAccess, Visitor},
-};
-use serde_json::{Value, value::RawValue};
+use serde::de::IgnoredAny;
+use serde_json::Value;
 
-use self::parts::{Parts, Scalar};
-use super::{Context, Each, Fault, Record, check, time};
-use crate::{
-    config::RECORDS_MAX,
-    streams::{Shape, StreamSpec},
+pub(crate) use self::split::{BadJson, split, split_lines};
+use self::{
+    parts::{Parts, Scalar},
+    split::Elements,
 };
+use super::{Context, Each, Fault, Record, check, time};
+use crate::streams::{Shape, StreamSpec};
 
 /// Reads the records of a message.
 pub(crate) fn decode(context: &Context<'_>, bytes: &[u8], each: Each<'_>) {
@@ -148,37 +148,4 @@ fn word_at<'a>(error: &serde_json::Error, bytes: &'a [u8]) -> &'a [u8] {
     let start = line[..at].iter().rposition(|byte| !is_letter(byte)).map_or(0, |before| before + 1);
     let len = line[start..].iter().take_while(|byte| is_letter(byte)).count();
     &line[start..start + len]
-}
-
-/// The elements of an array as text, at most [`RECORDS_MAX`] of them, and how many there are.
-struct Elements<'a> {
-    found: Vec<&'a RawValue>,
-    total: usize,
-}
-
-impl<'de> Deserialize<'de> for Elements<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ElementsVisitor;
-        impl<'de> Visitor<'de> for ElementsVisitor {
-            type Value = Elements<'de>;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("an array of records")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-                let mut found = vec![];
-                while found.len() < RECORDS_MAX {
-                    let Some(element) = seq.next_element()? else { break };
-                    found.push(element);
-                }
-                let mut total = found.len();
-                while seq.next_element::<IgnoredAny>()?.is_some() {
-                    total += 1;
-                }
-                Ok(Elements { found, total })
-            }
-        }
-        deserializer.deserialize_seq(ElementsVisitor)
-    }
 }

@@ -76,7 +76,6 @@ pub(crate) struct Process {
     ready: Ready,
     workers: Vec<JoinHandle<()>>,
     failed: Arc<Mutex<Option<Failure>>>,
-    channels: Option<notification::ChannelSupervisor>,
 }
 
 impl Process {
@@ -100,7 +99,6 @@ impl Process {
             ready: Ready::default(),
             workers: vec![],
             failed: Arc::default(),
-            channels: None,
         };
         for service in services {
             for thread in 0..process.settings.worker.threads {
@@ -108,7 +106,7 @@ impl Process {
             }
         }
         if services.contains(&Service::Notification) {
-            process.channels = Some(process.start_channels()?);
+            process.start_channels()?;
         }
         process.ready.set(true);
         Ok(process)
@@ -129,12 +127,13 @@ impl Process {
                 let group =
                     Group { name: ingest::GROUP.into(), member: member.clone(), topics: inputs };
                 let processor = IngestProcessor::new(IngestOptions {
+                    exchange: Arc::clone(&self.exchange),
                     control,
                     topics,
                     topic_prefix: self.settings.kafka.topic_prefix.clone(),
                     config: self.settings.ingest.clone(),
                     clock,
-                });
+                })?;
                 self.run(member, &group, processor)
             }
             Service::Windowing => {
@@ -174,32 +173,44 @@ impl Process {
     {
         let member = self.exchange.join(group)?;
         let worker = Worker::new(member, processor, self.settings.limits());
+        let stop = self.stop.clone();
+        self.spawn(name, move || Ok(worker.run(&|| stop.stopped())?))
+    }
+
+    /// Runs `body` on a thread of its own until it ends, which stops the process.
+    fn spawn(
+        &mut self,
+        name: String,
+        body: impl FnOnce() -> Result<(), Failure> + Send + 'static,
+    ) -> Result<(), Failure> {
         let (stop, failed) = (self.stop.clone(), Arc::clone(&self.failed));
-        let thread_name = name.clone();
+        let worker = name.clone();
         let body = move || {
-            if let Err(error) = worker.run(&|| stop.stopped()) {
-                let failure = Failure::from(error);
-                tracing::error!(worker = name, error = %failure, "worker ended");
+            if let Err(failure) = body() {
+                tracing::error!(worker, error = %failure, "worker ended");
                 failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(failure);
             }
             stop.stop();
         };
-        let handle = thread::Builder::new().name(thread_name).spawn(body)?;
-        self.workers.push(handle);
+        self.workers.push(thread::Builder::new().name(name).spawn(body)?);
         Ok(())
     }
 
-    fn start_channels(&self) -> Result<notification::ChannelSupervisor, Failure> {
+    /// Runs the channels' supervisor like a worker.
+    fn start_channels(&mut self) -> Result<(), Failure> {
         let runtime = notification::ChannelRuntime {
-            exchange: Arc::clone(&self.exchange),
-            topics: self.topics.clone(),
             config: self.settings.notification.clone(),
             clock: self.clock.clone(),
-            instance: self.settings.worker.instance.clone(),
             handle: tokio::runtime::Handle::current(),
-            stop: self.stop.clone(),
         };
-        Ok(notification::channel_workers(runtime, self.control()?)?)
+        let supervisor = notification::ChannelSupervisor {
+            exchange: Arc::clone(&self.exchange),
+            topics: self.topics.clone(),
+            member: format!("notification-{}", self.settings.worker.instance),
+            runtime,
+        };
+        let stop = self.stop.clone();
+        self.spawn("channels".to_owned(), move || Ok(supervisor.run(&stop)?))
     }
 
     /// Serves what the running services offer, and health, readiness and metrics. Says where.
@@ -211,11 +222,11 @@ impl Process {
         let mut http = axum::Router::new();
         let mut grpc = tonic::service::RoutesBuilder::default();
         if services.contains(&Service::Ingest) {
-            let front = FrontDoor::open(
-                Arc::clone(&self.exchange),
+            let front = FrontDoor::new(
+                &*self.exchange,
                 self.control()?,
                 &self.settings.kafka.topic_prefix,
-                &self.settings.ingest,
+                self.settings.ingest.clone(),
             )?;
             http = http.merge(ingest::http::routes(front.clone()));
             grpc.add_service(ingest::grpc::service(front));
@@ -258,9 +269,6 @@ impl Process {
             }
         }
         self.stop.stop();
-        if let Some(channels) = self.channels.take() {
-            channels.join();
-        }
         match self.failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
             Some(failure) => Err(failure),
             None => Ok(()),

@@ -3,7 +3,7 @@
 //!
 //! - [`metrics`]: the machine as samples; [`plan`] and [`disturbance`]: what is done to it, and when;
 //! - [`watch`]: the threads; [`story`]: what they told; [`verdict`]: what was caught, missed, or no reason;
-//! - [`screen`]: the terminal; [`page`]: the HTML page; [`words`] and [`units`]: how both speak.
+//! - [`screen`] and [`report`]: the terminal; [`page`]: the HTML page; [`words`] and [`units`]: how both speak.
 
 mod disturbance;
 mod metrics;
@@ -12,6 +12,7 @@ mod page;
 mod plan;
 #[cfg(test)]
 mod planted;
+mod report;
 mod screen;
 mod story;
 mod units;
@@ -158,7 +159,7 @@ pub fn run(
     let verdict = Verdict::of(&story);
     fs::write(&args.page, page::html(&story, &verdict, &plan))
         .map_err(|source| DemoError::Page { path: args.page.clone(), source })?;
-    screen.verdict(&story, &verdict, &args.page)?;
+    report::write(&mut io::stdout().lock(), screen.colours(), &story, &verdict, &args.page)?;
     Ok(verdict.all_caught())
 }
 
@@ -183,9 +184,8 @@ fn listen(
         }
         match events.recv_timeout(REFRESH) {
             Ok(event) => {
-                let (started_at, own) = (story.started_at, story.own.clone());
                 if let Some(news) = story.apply(event)? {
-                    screen.news(&news, started_at, &own)?;
+                    screen.news(news, story)?;
                 }
             }
             // All threads are done: only at the end of the run.

@@ -91,12 +91,22 @@ impl From<notification::Error> for Failure {
     }
 }
 
-impl From<ingest::Error> for Failure {
-    fn from(error: ingest::Error) -> Self {
+impl From<ingest::IngestError> for Failure {
+    fn from(error: ingest::IngestError) -> Self {
+        use ingest::IngestError as E;
         match error {
-            ingest::Error::Exchange(error) => error.into(),
-            ingest::Error::Control(error) => error.into(),
+            E::Exchange(error) => error.into(),
+            E::Control(error) => error.into(),
+            E::NoLayout | E::Partitions { .. } | E::Memory { .. } => {
+                Self::configuration(error.to_string())
+            }
         }
+    }
+}
+
+impl From<crate::demo::DemoError> for Failure {
+    fn from(error: crate::demo::DemoError) -> Self {
+        Self::other(error.to_string())
     }
 }
 

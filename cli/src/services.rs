@@ -43,7 +43,7 @@ pub(crate) fn demo(args: &DemoArgs) -> Result<(), Failure> {
         process.stop.on_signals()?;
         tokio::task::block_in_place(|| {
             let exchange = Arc::clone(&process.exchange);
-            let caught = demo::run(args, exchange, &process.topics, &process.stop, &Clock::System);
+            let caught = demo::run(args, &exchange, &process.topics, &process.stop, &Clock::System);
             process.stop.stop();
             process.join()?;
             if caught? { Ok(()) } else { Err(Failure::other("a disturbance was missed")) }

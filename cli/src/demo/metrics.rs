@@ -4,7 +4,7 @@
 mod linux;
 mod processes;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use domain::Micros;
 use sysinfo::{Disks, Networks, System};
@@ -120,8 +120,8 @@ impl Sampler {
         memory(&mut self.system, &mut found);
         network(&mut self.networks, &mut found);
         linux::kernel(&mut found);
-        if !linux::disks(&mut found, DEVICES_MAX) {
-            disks(&mut self.disks, &mut found);
+        if !linux::disks(&mut found) {
+            mounted_disks(&mut self.disks, &mut found);
         }
         self.processes.sample(&mut self.system, &mut found);
         machine(&mut found);
@@ -136,7 +136,7 @@ impl Sampler {
 
 fn cpu(system: &mut System, found: &mut Gathered<'_>) {
     system.refresh_cpu_usage();
-    found.gauge("cpu/total", Unit::Percent, f64::from(system.global_cpu_usage()));
+    found.gauge("cpu/all", Unit::Percent, f64::from(system.global_cpu_usage()));
     for (core, cpu) in system.cpus().iter().take(CORES_MAX).enumerate() {
         found.gauge(format!("cpu/{core}"), Unit::Percent, f64::from(cpu.cpu_usage()));
     }
@@ -161,54 +161,64 @@ fn memory(system: &mut System, found: &mut Gathered<'_>) {
 fn network(networks: &mut Networks, found: &mut Gathered<'_>) {
     networks.refresh(false);
     let mut interfaces: Vec<_> = networks.iter().collect();
-    // The ones that carry something, by name.
+    // The ones that have carried something, by name.
     interfaces.retain(|(_, data)| data.total_received() + data.total_transmitted() > 0);
     interfaces.sort_by_key(|(name, _)| name.as_str());
+    let (mut packets_in, mut packets_out) = (0, 0);
     for (name, data) in interfaces.into_iter().take(DEVICES_MAX) {
-        for (what, unit, count) in [
-            ("received", Unit::BytesPerSecond, data.total_received()),
-            ("sent", Unit::BytesPerSecond, data.total_transmitted()),
-            ("packets_in", Unit::PerSecond, data.total_packets_received()),
-            ("packets_out", Unit::PerSecond, data.total_packets_transmitted()),
-        ] {
-            found.rate(format!("network/{name}/{what}"), unit, count as f64);
-        }
+        packets_in += data.total_packets_received();
+        packets_out += data.total_packets_transmitted();
+        let (received, sent) = (data.total_received() as f64, data.total_transmitted() as f64);
+        found.rate(format!("network/{name}/received"), Unit::BytesPerSecond, received);
+        found.rate(format!("network/{name}/sent"), Unit::BytesPerSecond, sent);
     }
+    found.rate("network/packets_in", Unit::PerSecond, packets_in as f64);
+    found.rate("network/packets_out", Unit::PerSecond, packets_out as f64);
 }
 
 /// Where the kernel's own counters are not to be had.
-fn disks(disks: &mut Disks, found: &mut Gathered<'_>) {
+fn mounted_disks(disks: &mut Disks, found: &mut Gathered<'_>) {
     disks.refresh(false);
-    let mut by_name: HashMap<String, (u64, u64)> = HashMap::new();
+    // One device may be mounted many times; it counts once.
+    let mut by_name = BTreeMap::new();
     for disk in disks.iter() {
-        // One device may be mounted many times; it counts once.
-        let usage = disk.usage();
         let name = disk.name().to_string_lossy().replace('/', "-");
-        by_name.insert(name, (usage.total_read_bytes, usage.total_written_bytes));
+        let usage = disk.usage();
+        by_name.insert(name, (usage.total_read_bytes as f64, usage.total_written_bytes as f64));
     }
-    let mut names: Vec<_> = by_name.iter().collect();
-    names.sort();
-    let sum = names.iter().fold((0, 0), |sum, (_, (r, w))| (sum.0 + r, sum.1 + w));
-    let each = names.iter().take(DEVICES_MAX).map(|(name, both)| (name.as_str(), **both));
-    for (name, (read, written)) in each.chain([("total", sum)]) {
-        let name = name.trim_matches('-');
-        found.rate(format!("disk/{name}/read"), Unit::BytesPerSecond, read as f64);
-        found.rate(format!("disk/{name}/written"), Unit::BytesPerSecond, written as f64);
+    whole_disks(by_name.iter().map(|(name, both)| (name.trim_matches('-'), *both)), found);
+}
+
+/// Bytes read and written of each disk, and of all where there are several.
+fn whole_disks<'a>(disks: impl Iterator<Item = (&'a str, (f64, f64))>, found: &mut Gathered<'_>) {
+    let (mut count, mut sum) = (0, (0.0, 0.0));
+    let mut both = |name: &str, (read, written): (f64, f64)| {
+        found.rate(format!("disk/{name}/read"), Unit::BytesPerSecond, read);
+        found.rate(format!("disk/{name}/written"), Unit::BytesPerSecond, written);
+    };
+    for (name, (read, written)) in disks {
+        sum = (sum.0 + read, sum.1 + written);
+        count += 1;
+        if count <= DEVICES_MAX {
+            both(name, (read, written));
+        }
+    }
+    if count > 1 {
+        both("all", sum);
     }
 }
 
 /// One series of several values: the machine as a whole.
 fn machine(found: &mut Gathered<'_>) {
-    let parts = [
-        ("cpu", Unit::Percent, "cpu/total"),
-        ("memory", Unit::Bytes, "memory/used"),
-        ("disk_written", Unit::BytesPerSecond, "disk/total/written"),
-    ];
-    let features: Vec<_> = parts
-        .into_iter()
-        .filter_map(|(name, unit, series)| Some((name, unit, found.value(series)?)))
-        .collect();
-    if features.len() == parts.len() {
+    let is_written = |s: &&Sample| s.series.starts_with("disk/") && s.series.ends_with("/written");
+    let written = found.samples.iter().rfind(is_written).map(|sample| sample.features[0].2);
+    let (cpu, memory) = (found.value("cpu/all"), found.value("memory/used"));
+    if let (Some(cpu), Some(memory), Some(written)) = (cpu, memory, written) {
+        let features = vec![
+            ("cpu", Unit::Percent, cpu),
+            ("memory", Unit::Bytes, memory),
+            ("disk_written", Unit::BytesPerSecond, written),
+        ];
         found.samples.push(Sample { series: "machine".to_owned(), features });
     }
 }

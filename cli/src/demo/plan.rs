@@ -50,7 +50,6 @@ impl Kind {
             Self::Disk => {
                 series.starts_with("disk/") && !series.ends_with("/read")
                     || series == "pressure/io"
-                    || series == "system/blocked"
                     || of_own == Some("written")
             }
             Self::Memory => {
@@ -139,7 +138,7 @@ mod tests {
             (Kind::Cpu, "machine", "memory", false),
             (Kind::Disk, "disk/vda/written", "value", true),
             (Kind::Disk, "disk/vda/read", "value", false),
-            (Kind::Disk, "disk/waiting/dirty", "value", true),
+            (Kind::Disk, "disk/waiting", "value", true),
             (Kind::Disk, "process/oddwatch/written", "value", true),
             (Kind::Memory, "memory/available", "value", true),
             (Kind::Memory, "process/oddwatch/memory", "value", true),

@@ -113,17 +113,17 @@ pub(crate) struct Disturbance {
     pub(crate) cut: Option<String>,
 }
 
-/// The news that an event brought.
-#[derive(Debug)]
-pub(crate) enum News<'a> {
+/// The news that an event brought, by its index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum News {
     /// An anomaly that was not known before.
-    Anomaly(&'a Found),
+    Anomaly(usize),
     /// A drift.
-    Drift(&'a Drifted),
+    Drift(usize),
     /// A disturbance begins.
-    Begins(&'a Disturbance),
+    Begins(usize),
     /// A disturbance is over, or did not take place.
-    Ends(&'a Disturbance),
+    Ends(usize),
 }
 
 /// A run so far.
@@ -152,7 +152,7 @@ impl Story {
     ///
     /// # Errors
     /// What a thread broke with.
-    pub(crate) fn apply(&mut self, event: Event) -> Result<Option<News<'_>>, DemoError> {
+    pub(crate) fn apply(&mut self, event: Event) -> Result<Option<News>, DemoError> {
         Ok(match event {
             Event::Published(samples) => {
                 self.published(samples);
@@ -167,23 +167,23 @@ impl Story {
             }
             Event::Began { kind, what, at, until } => {
                 self.disturbances.push(Disturbance { kind, what, from: at, until, cut: None });
-                self.disturbances.last().map(News::Begins)
+                Some(News::Begins(self.disturbances.len() - 1))
             }
             Event::Ended { kind, at, whole, failed } => {
-                let disturbance = self.disturbances.iter_mut().find(|d| d.kind == kind);
-                disturbance.map(|disturbance| {
+                let index = self.disturbances.iter().position(|d| d.kind == kind);
+                if let Some(disturbance) = index.and_then(|i| self.disturbances.get_mut(i)) {
                     disturbance.until = at;
                     disturbance.cut = match failed {
                         Some(failed) => Some(failed.to_string()),
                         None => (!whole).then(|| "stopped".to_owned()),
                     };
-                    News::Ends(disturbance)
-                })
+                }
+                index.map(News::Ends)
             }
             Event::LeftOut { kind, why } => {
                 let (from, until, cut) = (Micros::MAX, Micros::MAX, Some(why.to_string()));
                 self.disturbances.push(Disturbance { kind, what: String::new(), from, until, cut });
-                self.disturbances.last().map(News::Ends)
+                Some(News::Ends(self.disturbances.len() - 1))
             }
             Event::Broken(error) => return Err(error),
         })
@@ -225,7 +225,7 @@ impl Story {
         }
     }
 
-    fn alerted(&mut self, alert: Alert, published: Micros, received_at: Micros) -> Option<News<'_>> {
+    fn alerted(&mut self, alert: Alert, published: Micros, received_at: Micros) -> Option<News> {
         match alert.finding {
             Finding::Anomaly(anomaly) if self.tracks.contains_key(&*anomaly.series.key) => {
                 if let Some(known) = self.found.iter_mut().find(|known| known.id == alert.id) {
@@ -240,7 +240,7 @@ impl Story {
                     latest: anomaly.clone(),
                     opened: anomaly,
                 });
-                self.found.last().map(News::Anomaly)
+                Some(News::Anomaly(self.found.len() - 1))
             }
             Finding::Drift(drift) if self.tracks.contains_key(&*drift.series.key) => {
                 self.drifts.push(Drifted {
@@ -250,7 +250,7 @@ impl Story {
                     before: drift.before,
                     after: drift.after,
                 });
-                self.drifts.last().map(News::Drift)
+                Some(News::Drift(self.drifts.len() - 1))
             }
             Finding::Anomaly(_) | Finding::Drift(_) => None,
         }

@@ -42,10 +42,9 @@ impl Verdict {
     /// Judges by what was found.
     pub(crate) fn of(story: &Story) -> Self {
         let outcomes = story.disturbances.iter().map(|d| (d.clone(), outcome(story, d))).collect();
-        let unexplained =
-            |found: &Found| !story.disturbances.iter().any(|d| explains(d, found, &story.own));
-        let false_alarms = (0..story.found.len()).filter(|i| unexplained(&story.found[*i]));
-        Self { outcomes, false_alarms: false_alarms.collect() }
+        let numbered = story.found.iter().enumerate();
+        let unexplained = numbered.filter(|(_, found)| explained_by(story, found).is_none());
+        Self { outcomes, false_alarms: unexplained.map(|(index, _)| index).collect() }
     }
 
     /// How many of a kind of outcome.
@@ -59,8 +58,14 @@ impl Verdict {
     }
 }
 
+/// The disturbance that explains an anomaly, if any does; best one that acts upon its series.
+pub(crate) fn explained_by(story: &Story, found: &Found) -> Option<Kind> {
+    let explaining = story.disturbances.iter().filter(|d| explains(d, found, &story.own));
+    explaining.map(|d| d.kind).max_by_key(|kind| acted_on(*kind, found, &story.own))
+}
+
 /// Whether an anomaly is of a series that the disturbance acts upon, by what made most of it.
-pub(crate) fn acted_on(kind: Kind, found: &Found, own: &str) -> bool {
+fn acted_on(kind: Kind, found: &Found, own: &str) -> bool {
     kind.acts_on(found.series(), found.feature(), own)
 }
 
@@ -129,8 +134,8 @@ mod tests {
         check(&[("cpu/0", 39)], caught(9 * S + later, &["cpu/0"]), &[]);
         check(&[("memory/used", 31)], Outcome::Missed, &[]);
         check(
-            &[("load/1m", 34), ("memory/used", 33), ("cpu/total", 30)],
-            caught(later, &["cpu/total", "load/1m"]),
+            &[("load/1m", 34), ("memory/used", 33), ("cpu/all", 30)],
+            caught(later, &["cpu/all", "load/1m"]),
             &[],
         );
     }

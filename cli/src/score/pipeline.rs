@@ -78,15 +78,15 @@ impl Pipeline {
         let limits = PollLimits { wait: Duration::ZERO, cycle: Duration::ZERO, ..settings.limits() };
         let log = control()?;
         let inputs = ingest::input_topics(log.latest(), "");
-        let finish = ingest::Finish::default();
         let ingest = IngestProcessor::new(IngestOptions {
+            exchange: Arc::new(exchange.clone()),
             control: log,
             topics: topics.clone(),
             topic_prefix: String::new(),
             config: settings.ingest.clone(),
             clock: clock.clone(),
-        })
-        .finishing(finish.clone());
+        })?;
+        let finish = ingest.finish();
         let windowing = WindowingProcessor::new(WindowingOptions {
             control: control()?,
             topics: topics.clone(),
@@ -164,7 +164,7 @@ impl Pipeline {
 
     /// Says that no more rows come: all that waits is released.
     pub(crate) fn finish(&mut self) -> Result<(), Failure> {
-        self.finish.finish();
+        self.finish.when_idle();
         self.pump()
     }
 

@@ -13,6 +13,8 @@ pub(crate) mod check;
 pub(crate) mod json;
 pub(crate) mod memory;
 pub(crate) mod protobuf;
+#[cfg(test)]
+mod tests;
 pub(crate) mod time;
 
 use std::{borrow::Cow, sync::Arc};

@@ -18,7 +18,7 @@ const DOOR: &str = "grpc";
 /// The service, to be added to a server.
 pub fn service(door: FrontDoor) -> IngestServiceServer<GrpcDoor> {
     let bytes_max = door.config().publish_bytes_max;
-    IngestServiceServer::new(GrpcDoor(door))
+    IngestServiceServer::new(GrpcDoor::new(door))
         .max_decoding_message_size(bytes_max)
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Zstd)
@@ -28,6 +28,11 @@ pub fn service(door: FrontDoor) -> IngestServiceServer<GrpcDoor> {
 pub struct GrpcDoor(FrontDoor);
 
 impl GrpcDoor {
+    /// Handlers without a server.
+    pub fn new(door: FrontDoor) -> Self {
+        Self(door)
+    }
+
     async fn append(&self, stream: String, records: Vec<Record>) -> Result<u64, Status> {
         let config = self.0.config();
         check_count(records.len(), config.publish_records_max).map_err(status)?;

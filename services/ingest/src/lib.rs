@@ -28,3 +28,11 @@ pub use config::{DEFAULTS, IngestConfig};
 pub use door::FrontDoor;
 pub use service::{Finish, GROUP, IngestError, IngestOptions, IngestProcessor};
 pub use streams::{check_stream, input_topics};
+
+/// Reads a time as it may stand in a record: RFC 3339, `YYYY-MM-DD HH:MM:SS` (UTC) or Unix s, ms, us or ns.
+///
+/// # Errors
+/// What is wrong with it and what would be right.
+pub fn parse_time(text: &str) -> Result<domain::Micros, String> {
+    codec::time::of_text(text, &streams::Zone::Utc).map_err(|fault| fault.detail)
+}

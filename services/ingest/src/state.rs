@@ -31,6 +31,9 @@ pub(crate) struct Times {
     pub(crate) polled_after: Micros,
 }
 
+#[cfg(test)]
+mod tests;
+
 /// What a poll found.
 #[derive(Clone, Copy)]
 pub(crate) enum Found<'a> {

@@ -50,7 +50,7 @@ pub struct ChannelRuntime {
     pub config: NotificationConfig,
     /// Says how old an alert is.
     pub clock: Clock,
-    /// Runs the network clients; must not be the thread that drives the worker.
+    /// Runs the network clients: a multi-threaded runtime that outlives the channels.
     pub handle: Handle,
 }
 

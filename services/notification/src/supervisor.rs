@@ -30,6 +30,7 @@ const ENTRIES_MAX: usize = 1_000;
 const AGAIN: Duration = Duration::from_secs(2);
 
 /// Runs the channels on a thread of its own, named `channels`, until asked to stop or until one of them can't go on.
+/// Wait for the thread before the tokio runtime is dropped.
 ///
 /// # Errors
 /// If the thread can't be made.

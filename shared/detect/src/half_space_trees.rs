@@ -319,7 +319,9 @@ impl Standard {
         let young = self.rows < Self::FIRST;
         let far = if young { f64::INFINITY } else { Self::CREDIBLE * self.unit() };
         let credible = far.max(self.unbelieved);
-        self.unbelieved = if deviation.abs() > credible { deviation.abs() } else { 0.0 };
+        if deviation.abs() > credible {
+            self.unbelieved = deviation.abs();
+        }
         let believed = deviation.clamp(-credible, credible);
         self.run = if deviation.abs() > far { self.run.saturating_add(1) } else { 0 };
         let run = if self.run <= Self::RUN_MAX { f64::from(self.run.max(1)) } else { 1.0 };

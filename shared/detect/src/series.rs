@@ -2,18 +2,22 @@
 
 use domain::{Algorithm, Detector, Micros};
 
-use crate::{Assessment, Bar, Calibration, Incident, Model, Transition, calibration::score_of};
+use crate::{
+    Assessment, Bar, Calibration, Incident, Model, Transition,
+    calibration::{Prior, for_largest, of_largest, score_of},
+    model::units_at,
+};
 
-/// A model must have learned so many rows before its raw scores say anything about the series.
+/// A model must have learned so many rows before its levels say anything about the series.
 const MODEL_ROWS_MIN: u64 = 8;
-/// The surprise of a row in the middle: half of all are odder.
-const TYPICAL: f64 = std::f64::consts::LOG10_2;
 /// A level is learned as at most so many decades of chance past the threshold: what the first rows of a young
 /// model bring may be a thousand times too high.
 const LEARNED_PAST: f64 = 2.0;
 /// A happening past the threshold adds this share of the threshold's share to the chance of its like,
 /// however young the series: some three equal bursts are news, after that they are known.
 const HAPPENING: f64 = 1.0 / 3.0;
+/// Levels with this share of the threshold's surprise are part of the happening that an odd row is.
+const PART: f64 = 0.5;
 
 /// What is said of one row. The slices have one entry per value and live until the next row.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -57,7 +61,8 @@ pub struct SeriesModel {
     seed: u64,
     warm_up: u64,
     model: Model,
-    calibration: Calibration,
+    /// One for each level of the model.
+    tests: Box<[Test]>,
     bar: Bar,
     incident: Incident,
     assessment: Assessment,
@@ -66,19 +71,33 @@ pub struct SeriesModel {
     rows: u64,
 }
 
+/// The judge of one level.
+#[derive(Clone, Debug, PartialEq)]
+struct Test {
+    calibration: Calibration,
+    /// The level at the threshold, as of the last rebuild of the calibration.
+    past: f64,
+    /// The same in units of deviation.
+    reach: f64,
+}
+
 impl SeriesModel {
     /// For rows of so many `values`. The same arguments and rows give the same verdicts, bit for bit.
     pub fn new(detector: &Detector, values: usize, seed: u64) -> Self {
         let algorithm = detector.algorithm.resolved(values);
         let model = Model::new(&algorithm, values, seed);
+        let bar = Bar::new(detector.threshold);
+        let count = Model::levels_for(&algorithm, values) as f64;
+        let tests =
+            model.priors(values).map(|prior| Test::new(prior, for_largest(bar.surprise(), count)));
         Self {
             warm_up: u64::from(detector.warm_up),
-            calibration: Calibration::new(model.prior()),
-            bar: Bar::new(detector.threshold),
+            tests: tests.collect(),
             incident: Incident::new(detector),
             assessment: Assessment::new(values),
             run: 0,
             rows: 0,
+            bar,
             algorithm,
             seed,
             model,
@@ -89,22 +108,19 @@ impl SeriesModel {
     /// as a late one, changes nothing and opens nothing.
     pub fn assess(&mut self, row: &[f64], learn: bool, log_time: Micros) -> Verdict<'_> {
         self.model.score(row, &mut self.assessment);
-        // Missing altogether: nothing is known of the row, nothing can be learned from it.
         let known = (0..self.assessment.scale.len()).any(|i| crate::present(row, i).is_some());
-        let level = self.model.level(self.assessment.raw);
-        let surprise = if known { self.calibration.surprise(level) } else { 0.0 };
+        let (surprise, count) = self.judge(row);
         let (score, threshold) = (score_of(surprise), self.bar.score());
         let past = known && surprise >= self.bar.surprise();
         let is_anomaly = past && self.model.rows() >= self.warm_up;
-        let raw_at = |surprise| self.model.raw_at(self.calibration.level(surprise));
-        self.model.range(raw_at(self.bar.surprise()), || raw_at(TYPICAL), &mut self.assessment);
         let mut transition = None;
         if learn {
             self.rows += 1;
             if known {
                 transition = self.incident.step(score, threshold, is_anomaly, log_time);
-                self.learn(row, level, is_anomaly || self.incident.goes_on());
+                self.learn(row, is_anomaly || self.incident.goes_on(), count);
             } else {
+                // Nothing is known of the row, nothing can be learned from it.
                 self.incident.skip(log_time);
             }
         }
@@ -122,18 +138,47 @@ impl SeriesModel {
         }
     }
 
-    fn learn(&mut self, row: &[f64], level: f64, odd: bool) {
+    /// The surprise of the row just scored and of how many levels it is the largest. Sets each value's
+    /// contribution, the square of its surprise and its part in that of the row as a whole, and expected range.
+    fn judge(&mut self, row: &[f64]) -> (f64, f64) {
+        let out = &mut self.assessment;
+        let values = out.scale.len();
+        let (mut largest, mut count, mut present) = (0.0_f64, 0.0, 0);
+        if let Some(whole) = self.tests.get(values) {
+            let surprise = whole.calibration.surprise(out.levels[values]);
+            out.contributions.iter_mut().for_each(|part| *part *= surprise * surprise);
+            largest = surprise;
+            count = if out.levels[values].is_nan() { 0.0 } else { 1.0 };
+        } else {
+            out.contributions.fill(0.0);
+        }
+        for value in 0..values {
+            out.widen(value, self.tests[value].reach);
+            let level = out.levels[value];
+            if !level.is_nan() {
+                let surprise = self.tests[value].calibration.surprise(level);
+                out.contributions[value] += surprise * surprise;
+                largest = largest.max(surprise);
+                count += 1.0;
+                present += 1;
+            }
+        }
+        out.normalise(row, present);
+        (if count > 0.0 { of_largest(largest, count) } else { 0.0 }, count)
+    }
+
+    fn learn(&mut self, row: &[f64], odd: bool, count: f64) {
         self.run = if odd { self.run.saturating_add(1) } else { 0 };
         if self.model.rows() >= MODEL_ROWS_MIN {
-            let weight = if odd {
-                // The k-th row of a run counts 1/k²: a burst of any length is learned as one happening.
-                let run = f64::from(self.run);
-                (HAPPENING * self.bar.share() * self.calibration.evidence()).min(1.0) / (run * run)
-            } else {
-                1.0
-            };
-            let ceiling = self.calibration.level(self.bar.surprise() + LEARNED_PAST);
-            self.calibration.learn(level.min(ceiling), weight);
+            let bar = for_largest(self.bar.surprise(), count);
+            // The k-th row of a run counts 1/k²: a burst of any length is learned as one happening.
+            let run = f64::from(self.run);
+            let share = HAPPENING * self.bar.share() / (count * run * run);
+            for (test, &level) in self.tests.iter_mut().zip(&self.assessment.levels) {
+                if !level.is_nan() {
+                    test.learn(level, bar, odd.then_some(share));
+                }
+            }
         }
         if self.model.rows() >= self.warm_up {
             self.bar.learn(self.run);
@@ -172,17 +217,55 @@ impl SeriesModel {
 
     /// Bytes it takes, the heap included; constant over its life.
     pub fn bytes(&self) -> usize {
+        let values = self.assessment.scale.len();
         size_of::<Self>()
             + self.model.bytes()
-            + Calibration::bytes()
-            + Assessment::bytes_for(self.assessment.scale.len())
+            + self.tests.len() * Test::bytes()
+            + Assessment::bytes_for(values)
     }
 
     /// The bytes that a series of so many values will take, told before it is made.
     pub fn bytes_for(detector: &Detector, values: usize) -> usize {
         size_of::<Self>()
             + Model::bytes_for(&detector.algorithm, values)
-            + Calibration::bytes()
+            + Model::levels_for(&detector.algorithm, values) * Test::bytes()
             + Assessment::bytes_for(values)
+    }
+}
+
+impl Test {
+    fn new(prior: Prior, bar: f64) -> Self {
+        let mut test = Self { calibration: Calibration::new(prior), past: 0.0, reach: 0.0 };
+        test.move_to(bar);
+        test
+    }
+
+    /// Learns a level; `bar` is the surprise from which it is odd, `happening` by how much the chance of its
+    /// like may grow if the row is part of an anomaly.
+    fn learn(&mut self, level: f64, bar: f64, happening: Option<f64>) {
+        let calibration = &mut self.calibration;
+        let level = if level > self.past {
+            level.min(calibration.level(bar + LEARNED_PAST))
+        } else {
+            level
+        };
+        let weight = match happening {
+            Some(share) if calibration.surprise(level) >= PART * bar => {
+                (share * calibration.evidence()).min(1.0)
+            }
+            _ => 1.0,
+        };
+        if calibration.learn(level, weight) {
+            self.move_to(bar);
+        }
+    }
+
+    fn move_to(&mut self, bar: f64) {
+        self.past = self.calibration.level(bar);
+        self.reach = units_at(self.past);
+    }
+
+    fn bytes() -> usize {
+        size_of::<Self>() + Calibration::bytes()
     }
 }

@@ -68,13 +68,13 @@ impl Bar {
     }
 
     /// Learns whether a row was odd: `run` is how many in a row were, 0 for a row that was not. The k-th row
-    /// of a run counts 1/k, since a burst is one happening and not one per row.
+    /// of a run counts 1/k², since a burst is one happening and not one per row.
     pub fn learn(&mut self, run: u32) {
         if self.fixed {
             return;
         }
         let step =
-            if run > 0 { STEP / f64::from(run) * (1.0 - self.share) } else { -STEP * self.share };
+            if run > 0 { STEP / (f64::from(run) * f64::from(run)) * (1.0 - self.share) } else { -STEP * self.share };
         self.correction = (self.correction + step).clamp(CORRECTION.0, CORRECTION.1);
     }
 }

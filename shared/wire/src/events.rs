@@ -1,11 +1,14 @@
 //! Single events: anomalies, drifts, alerts, refusals.
 
+mod alert;
+mod refusal;
+
 use std::sync::Arc;
 
-use domain::{
-    Alert, AlertState, Anomaly, Contribution, Drift, Finding, Id, Micros, Phase, Position, Reason,
-    Refusal, Severity,
-};
+pub use alert::{decode_alert, decode_alert_message, encode_alert};
+pub use refusal::{decode_refusal, encode_refusal};
+
+use domain::{Anomaly, Contribution, Drift, Id, Micros, Phase, Position, Severity};
 use prost::Message as _;
 
 use crate::{
@@ -232,130 +235,6 @@ pub fn decode_drift_message(message: &v1::DriftDetected) -> Result<Drift, Decode
     })
 }
 
-/// Encodes a state of an alert.
-pub fn encode_alert(alert: &Alert, stamps: Stamps) -> Vec<u8> {
-    let (position, log_time, event_at, ingested_at, traceparent, finding) = match &alert.finding {
-        Finding::Anomaly(a) => (
-            &a.position,
-            a.log_time,
-            a.event_at,
-            a.ingested_at,
-            &a.traceparent,
-            v1::alert::Finding::Anomaly(encode_anomaly_message(a, 0, stamps)),
-        ),
-        Finding::Drift(d) => (
-            &d.position,
-            d.log_time,
-            d.event_at,
-            d.ingested_at,
-            &d.traceparent,
-            v1::alert::Finding::Drift(encode_drift_message(d, stamps)),
-        ),
-    };
-    let id = Id::of(&[alert.id.to_string().as_bytes(), &alert.revision.to_le_bytes()]);
-    v1::Alert {
-        metadata: Some(v1::EventMetadata {
-            version: EVENT_VERSION,
-            id: id.to_string(),
-            position: Some(encode_position(position)),
-            config_version: 0,
-            log_time_us: log_time,
-            event_at_us: event_at,
-            ingested_at_us: ingested_at,
-            scored_at_us: stamps.scored_at,
-            published_at_us: stamps.published_at,
-            traceparent: traceparent.as_deref().unwrap_or_default().to_owned(),
-        }),
-        alert_id: alert.id.to_string(),
-        revision: alert.revision,
-        state: match alert.state {
-            AlertState::Firing => v1::AlertState::Firing,
-            AlertState::Resolved => v1::AlertState::Resolved,
-        }
-        .into(),
-        severity: encode_severity(alert.severity).into(),
-        summary: alert.summary.clone(),
-        finding: Some(finding),
-    }
-    .encode_to_vec()
-}
-
-/// Reads the message that [`encode_alert`] wrote, as it is served to subscribers.
-///
-/// # Errors
-/// If the bytes are no such message or of another version.
-pub fn decode_alert_message(bytes: &[u8]) -> Result<v1::Alert, DecodeError> {
-    let message: v1::Alert = decode("Alert", bytes)?;
-    metadata_of("Alert", message.metadata.as_ref())?;
-    Ok(message)
-}
-
-/// Reads what [`encode_alert`] wrote.
-///
-/// # Errors
-/// If the bytes are no such message, of another version, or contradict themselves.
-pub fn decode_alert(bytes: &[u8]) -> Result<Alert, DecodeError> {
-    const NAME: &str = "Alert";
-    let message = decode_alert_message(bytes)?;
-    Ok(Alert {
-        id: id_of(NAME, &message.alert_id)?,
-        revision: message.revision,
-        state: match message.state() {
-            v1::AlertState::Firing => AlertState::Firing,
-            v1::AlertState::Resolved => AlertState::Resolved,
-            v1::AlertState::Unspecified => return Err(malformed(NAME, "no state")),
-        },
-        severity: decode_severity(NAME, message.severity())?,
-        summary: message.summary,
-        finding: match message.finding {
-            Some(v1::alert::Finding::Anomaly(a)) => Finding::Anomaly(decode_anomaly_message(&a)?),
-            Some(v1::alert::Finding::Drift(d)) => Finding::Drift(decode_drift_message(&d)?),
-            None => return Err(malformed(NAME, "no finding")),
-        },
-    })
-}
-
-/// Encodes a refusal.
-pub fn encode_refusal(refusal: &Refusal, stamps: Stamps) -> Vec<u8> {
-    let id = Id::of(&[
-        refusal.source.as_bytes(),
-        &refusal.offset.to_le_bytes(),
-        &refusal.index.to_le_bytes(),
-        refusal.service.as_bytes(),
-    ]);
-    v1::RecordRejected {
-        metadata: Some(v1::EventMetadata {
-            version: EVENT_VERSION,
-            id: id.to_string(),
-            ingested_at_us: refusal.ingested_at,
-            published_at_us: stamps.published_at,
-            ..Default::default()
-        }),
-        reason: refusal.reason.name().to_owned(),
-        detail: refusal.detail.clone(),
-        service: refusal.service.to_owned(),
-        source: refusal.source.to_string(),
-        offset: refusal.offset,
-        index: refusal.index,
-        key: refusal.key.clone(),
-        payload: refusal.payload.clone(),
-    }
-    .encode_to_vec()
-}
-
-/// Reads the message that [`encode_refusal`] wrote, with the reason it names.
-///
-/// # Errors
-/// If the bytes are no such message, of another version, or name an unknown reason.
-pub fn decode_refusal(bytes: &[u8]) -> Result<(Reason, v1::RecordRejected), DecodeError> {
-    const NAME: &str = "RecordRejected";
-    let message: v1::RecordRejected = decode(NAME, bytes)?;
-    check_version(NAME, message.metadata.as_ref().map_or(0, |m| m.version))?;
-    let reason = Reason::parse(&message.reason)
-        .ok_or_else(|| malformed(NAME, format!("unknown reason {:?}", message.reason)))?;
-    Ok((reason, message))
-}
-
 fn metadata_of<'a>(
     name: &'static str,
     metadata: Option<&'a v1::EventMetadata>,
@@ -391,6 +270,8 @@ fn decode_severity(name: &'static str, severity: v1::Severity) -> Result<Severit
 
 #[cfg(test)]
 mod tests {
+    use domain::{Alert, AlertState, Finding, Reason, Refusal};
+
     use super::*;
 
     fn position() -> Position {

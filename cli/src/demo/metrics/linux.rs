@@ -31,12 +31,14 @@ pub(super) fn kernel(found: &mut Gathered<'_>) {
     }
 }
 
-/// Bytes read and written of each whole disk and of all; says whether there are any.
-pub(super) fn disks(found: &mut Gathered<'_>, disks_max: usize) -> bool {
+/// Bytes read and written of the whole disks; says whether there are any.
+pub(super) fn disks(found: &mut Gathered<'_>) -> bool {
     let Ok(text) = fs::read_to_string("/proc/diskstats") else {
         return false;
     };
-    diskstats(&text, found, disks_max)
+    let disks = diskstats(&text);
+    super::whole_disks(disks.iter().copied(), found);
+    !disks.is_empty()
 }
 
 /// The number behind a name, in files of one `name value …` per line.
@@ -49,20 +51,13 @@ fn field(text: &str, name: &str) -> Option<f64> {
 }
 
 fn stat(text: &str, found: &mut Gathered<'_>) {
-    for (name, series) in [
-        ("ctxt", "system/context_switches"),
-        ("intr", "system/interrupts"),
-        ("processes", "system/forks"),
-    ] {
+    for (name, series) in [("ctxt", "system/context_switches"), ("intr", "system/interrupts")] {
         if let Some(count) = field(text, name) {
             found.rate(series, Unit::PerSecond, count);
         }
     }
-    for (name, series) in [("procs_running", "system/running"), ("procs_blocked", "system/blocked")]
-    {
-        if let Some(number) = field(text, name) {
-            found.gauge(series, Unit::Plain, number);
-        }
+    if let Some(number) = field(text, "procs_running") {
+        found.gauge("system/running", Unit::Plain, number);
     }
 }
 
@@ -78,8 +73,7 @@ fn meminfo(text: &str, found: &mut Gathered<'_>) {
     for (name, series) in [
         ("Cached", "memory/cached"),
         ("AnonPages", "memory/anonymous"),
-        ("Dirty", "disk/waiting/dirty"),
-        ("Writeback", "disk/waiting/writeback"),
+        ("Dirty", "disk/waiting"),
     ] {
         if let Some(kilobytes) = field(text, name) {
             found.gauge(series, Unit::Bytes, kilobytes * 1024.0);
@@ -88,10 +82,8 @@ fn meminfo(text: &str, found: &mut Gathered<'_>) {
 }
 
 fn vmstat(text: &str, found: &mut Gathered<'_>) {
-    for (name, series) in [("pgfault", "memory/page_faults"), ("pswpout", "swap/pages_out")] {
-        if let Some(count) = field(text, name) {
-            found.rate(series, Unit::PerSecond, count);
-        }
+    if let Some(count) = field(text, "pgfault") {
+        found.rate("memory/page_faults", Unit::PerSecond, count);
     }
 }
 
@@ -105,32 +97,17 @@ fn pressure(what: &str, text: &str, found: &mut Gathered<'_>) {
     }
 }
 
-fn diskstats(text: &str, found: &mut Gathered<'_>, disks_max: usize) -> bool {
-    let (mut count, mut read_sum, mut written_sum) = (0, 0.0, 0.0);
-    for line in text.lines() {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let [_, _, name, _, _, read, _, _, _, written, ..] = words.as_slice() else {
-            continue;
-        };
-        let (Ok(read), Ok(written)) = (read.parse::<f64>(), written.parse::<f64>()) else {
-            continue;
-        };
-        if !is_whole_disk(name) || read + written == 0.0 {
-            continue;
-        }
-        let (read, written) = (read * SECTOR_BYTES, written * SECTOR_BYTES);
-        (read_sum, written_sum) = (read_sum + read, written_sum + written);
-        count += 1;
-        if count <= disks_max {
-            found.rate(format!("disk/{name}/read"), Unit::BytesPerSecond, read);
-            found.rate(format!("disk/{name}/written"), Unit::BytesPerSecond, written);
-        }
-    }
-    if count > 0 {
-        found.rate("disk/total/read", Unit::BytesPerSecond, read_sum);
-        found.rate("disk/total/written", Unit::BytesPerSecond, written_sum);
-    }
-    count > 0
+/// Names of the whole disks that were ever used, with the bytes read and written.
+fn diskstats(text: &str) -> Vec<(&str, (f64, f64))> {
+    let of_line = |line| -> Option<(&str, (f64, f64))> {
+        let mut words = str::split_whitespace(line).skip(2);
+        let name = words.next()?;
+        let read: f64 = words.nth(2)?.parse().ok()?;
+        let written: f64 = words.nth(3)?.parse().ok()?;
+        let used = is_whole_disk(name) && read + written > 0.0;
+        used.then_some((name, (read * SECTOR_BYTES, written * SECTOR_BYTES)))
+    };
+    text.lines().filter_map(of_line).collect()
 }
 
 /// Neither a partition (its disk counts it too) nor a device that lives in memory or on another disk.
@@ -185,7 +162,7 @@ mod tests {
         );
         check(
             |found, _| meminfo("Cached:  4 kB\nDirty:  2 kB\n", found),
-            &[("memory/cached", 4096.0), ("disk/waiting/dirty", 2048.0)],
+            &[("memory/cached", 4096.0), ("disk/waiting", 2048.0)],
         );
         check(
             |found, second| {
@@ -198,20 +175,11 @@ mod tests {
 
     #[test]
     fn whole_disks_are_counted_once() {
-        check(
-            |found, second| {
-                let sectors = if second { 2_000 } else { 1_000 };
-                let line = |name: &str| format!(" 8 0 {name} 1 1 500 1 1 1 {sectors} 1 1 1 1\n");
-                let text = ["loop0", "sda", "sda1", "nvme0n1", "nvme0n1p2"].map(line).concat();
-                assert!(diskstats(&text, found, 1));
-            },
-            &[
-                ("disk/sda/read", 0.0),
-                ("disk/sda/written", 1_024_000.0),
-                ("disk/total/read", 0.0),
-                ("disk/total/written", 2_048_000.0),
-            ],
-        );
+        let line = |name: &str| format!(" 8 0 {name} 1 1 1000 1 1 1 2000 1 1 1 1\n");
+        let text = ["loop0", "sda", "sda1", "nvme0n1", "nvme0n1p2"].map(line).concat();
+        let both = (512_000.0, 1_024_000.0);
+        assert_eq!(diskstats(&text), [("sda", both), ("nvme0n1", both)]);
+        assert_eq!(diskstats("254 0 vda 0 0 0 0 0 0 0 0 0 0 0\ntorn 1 2\n"), []);
         for (name, whole) in [
             ("vda", true),
             ("vda1", false),

@@ -9,7 +9,7 @@ use super::{Gathered, Unit};
 /// So many readings are looked at before the busiest are chosen.
 pub(super) const READINGS: u32 = 6;
 /// So many are chosen besides this process.
-const CHOSEN: usize = 5;
+const CHOSEN: usize = 6;
 
 /// The processes that are watched.
 pub(super) struct Processes {
@@ -59,8 +59,8 @@ impl Processes {
             };
             let cpu = f64::from(process.cpu_usage());
             found.gauge(format!("{prefix}cpu"), Unit::Percent, cpu);
-            found.gauge(format!("{prefix}memory"), Unit::Bytes, process.memory() as f64);
             if Some(*pid) == self.own {
+                found.gauge(format!("{prefix}memory"), Unit::Bytes, process.memory() as f64);
                 let written = process.disk_usage().total_written_bytes;
                 found.rate(format!("{prefix}written"), Unit::BytesPerSecond, written as f64);
             }

@@ -2,11 +2,13 @@
 //!
 //! - [`parts`]: an object with its fields in the default places, read in one pass without a tree;
 //! - [`pointers`]: an object whose parts are where the stream's JSON pointers say;
+//! - [`any`]: values of any type;
 //! - [`split`]: the text of each of several records.
 //!
 //! In an array each object is a record of its own: one with a wrong field is refused alone. What is not JSON
 //! refuses the whole message, since nobody knows where its records end.
 
+mod any;
 pub(crate) mod parts;
 pub(crate) mod pointers;
 mod split;

@@ -36,10 +36,13 @@ pub(crate) fn within_bounds(time: i128) -> Result<Micros, Fault> {
 
 /// Unix time of a unit that follows from its size.
 pub(crate) fn of_integer(number: i128) -> Result<Micros, Fault> {
+    const SECONDS: u128 = 100_000_000_000;
+    const MILLISECONDS: u128 = 1_000 * SECONDS;
+    const MICROSECONDS: u128 = 1_000 * MILLISECONDS;
     let time = match number.unsigned_abs() {
-        0..100_000_000_000 => number * 1_000_000,
-        ..100_000_000_000_000 => number * 1_000,
-        ..100_000_000_000_000_000 => number,
+        size if size < SECONDS => number * 1_000_000,
+        size if size < MILLISECONDS => number * 1_000,
+        size if size < MICROSECONDS => number,
         _ => number.div_euclid(1_000),
     };
     within_bounds(time)
@@ -250,12 +253,22 @@ mod tests {
     #[test]
     fn other_text_is_refused() {
         for text in [
-            "", "now", "2024", "2024-02-30 00:00:00", "2024-05-01T25:00:00Z", "2024-05-01T12:00Z",
-            "2024-05-01T12:00:00.Z", "2024-05-01T12:00:00+99:00", "2024-05-01T12:00:00Z!", "nan",
-            "inf", "-", "1e", "2024-05-01x12:00:00", "٢٠٢٤-05-01T12:00:00Z",
+            "",
+            "now",
+            "2024-02-30 00:00:00",
+            "2024-05-01T25:00:00Z",
+            "2024-05-01T12:00Z",
+            "2024-05-01T12:00:00.Z",
+            "2024-05-01T12:00:00+99:00",
+            "2024-05-01T12:00:00Z!",
+            "nan",
+            "inf",
+            "-",
+            "1e",
+            "2024-05-01x12:00:00",
+            "٢٠٢٤-05-01T12:00:00Z",
         ] {
-            let expected = if text == "2024" { Ok(2_024 * SECOND) } else { Err(Reason::WrongType) };
-            check(text, &Zone::Utc, expected);
+            check(text, &Zone::Utc, Err(Reason::WrongType));
         }
         for text in [
             "0000-01-01T00:00:00Z",
@@ -270,16 +283,20 @@ mod tests {
         }
     }
 
+    fn utc(text: &str) -> Result<i64, Reason> {
+        of_text(text, &Zone::Utc).map_err(|fault| fault.reason)
+    }
+
     #[test]
     fn local_times_follow_the_zone() {
-        check("2024-07-01 12:00:00", &berlin(), of_text("2024-07-01T10:00:00Z", &Zone::Utc).map_err(|f| f.reason));
+        check("2024-07-01 12:00:00", &berlin(), utc("2024-07-01T10:00:00Z"));
         // Skipped: 02:30 did not occur, it is 03:30.
-        check("2024-03-31 02:30:00", &berlin(), of_text("2024-03-31T01:30:00Z", &Zone::Utc).map_err(|f| f.reason));
+        check("2024-03-31 02:30:00", &berlin(), utc("2024-03-31T01:30:00Z"));
         // Twice: the first.
-        check("2024-10-27 02:30:00", &berlin(), of_text("2024-10-27T00:30:00Z", &Zone::Utc).map_err(|f| f.reason));
+        check("2024-10-27 02:30:00", &berlin(), utc("2024-10-27T00:30:00Z"));
         // A whole day was skipped.
         let apia = Zone::Named(chrono_tz::Pacific::Apia);
-        check("2011-12-30 12:00:00", &apia, of_text("2011-12-30T22:00:00Z", &Zone::Utc).map_err(|f| f.reason));
+        check("2011-12-30 12:00:00", &apia, utc("2011-12-30T22:00:00Z"));
         check("2024-07-01 12:00:00", &Zone::Unknown("x".into()), Err(Reason::WrongType));
         check("2024-07-01T12:00:00Z", &Zone::Unknown("x".into()), Ok(1_719_835_200 * SECOND));
     }

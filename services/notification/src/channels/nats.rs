@@ -1,6 +1,7 @@
 //! NATS: the quick fan-out of alerts. One message per state on `alerts.<severity>.<stream>.<key>`, with
 //! `Nats-Msg-Id` so that a JetStream stream which covers the subjects drops repeats; whether there is one is the
-//! user's business. A message counts as sent once it is flushed to a server that was connected.
+//! user's business. A message counts as sent once it is flushed to a server that was connected; what a server takes
+//! with it in the very moment it dies is lost to NATS. Whoever must have every alert reads `alerts` or a webhook.
 
 use std::time::Duration;
 

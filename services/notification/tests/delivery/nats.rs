@@ -1,12 +1,17 @@
 //! NATS against a real server, named by `NATS_URL`.
 
-use std::{env, time::Duration};
+use std::{env, net::SocketAddr, time::Duration};
 
-use async_nats::jetstream;
+use async_nats::{Subscriber, jetstream};
 use domain::{Anomaly, ChannelKind, Id};
 use futures::StreamExt as _;
-use notification::NotificationConfig;
-use tokio::time::timeout;
+use oddwatch_notification::NotificationConfig;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    runtime::Runtime,
+    task::JoinHandle,
+    time::timeout,
+};
 
 use crate::world::{DEADLINE, World, channel, config, opened, runtime};
 
@@ -34,18 +39,39 @@ fn of_series(name: &str, stream: &str, key: &str) -> Anomaly {
     anomaly
 }
 
+/// Everything that is published for a stream from now on.
+fn subscribe(runtime: &Runtime, url: &str, stream: &str) -> Subscriber {
+    runtime.block_on(async {
+        let client = async_nats::connect(url).await.unwrap();
+        let subscription = client.subscribe(format!("alerts.*.{stream}.>")).await.unwrap();
+        // The server has the subscription once it has answered a request that was sent behind it.
+        let _ = client.request("oddwatch.nobody", "".into()).await;
+        subscription
+    })
+}
+
+/// Passes connections on to a server until it is aborted, which cuts them all.
+fn proxy(runtime: &Runtime, at: &str, server: String) -> (SocketAddr, JoinHandle<()>) {
+    let listener = runtime.block_on(TcpListener::bind(at)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let task = runtime.spawn(async move {
+        let mut connections = tokio::task::JoinSet::new();
+        while let Ok((mut client, _)) = listener.accept().await {
+            let mut server = TcpStream::connect(&server).await.unwrap();
+            connections.spawn(async move {
+                let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+            });
+        }
+    });
+    (address, task)
+}
+
 #[test]
 fn an_alert_is_published_on_the_subject_of_its_series() {
     let Some(url) = server("an_alert_is_published_on_the_subject_of_its_series") else { return };
     let (world, runtime) = (World::new(), runtime());
     let stream = unique("fan-out");
-    let mut subscription = runtime.block_on(async {
-        let client = async_nats::connect(&url).await.unwrap();
-        let subscription = client.subscribe(format!("alerts.*.{stream}.>")).await.unwrap();
-        // The server has the subscription once it has answered a request that was sent behind it.
-        let _ = client.request("oddwatch.nobody", "".into()).await;
-        subscription
-    });
+    let mut subscription = subscribe(&runtime, &url, &stream);
     world.define(&[channel("n", ChannelKind::Nats { url })]);
     let _channels = world.channels(config(), &runtime);
     world.alert(&of_series("a", &stream, "host.1 cpu>"));
@@ -108,12 +134,7 @@ fn a_server_that_is_not_there_keeps_only_its_channel_waiting() {
     };
     let (world, runtime) = (World::new(), runtime());
     let stream = unique("gone");
-    let mut subscription = runtime.block_on(async {
-        let client = async_nats::connect(&url).await.unwrap();
-        let subscription = client.subscribe(format!("alerts.*.{stream}.>")).await.unwrap();
-        let _ = client.request("oddwatch.nobody", "".into()).await;
-        subscription
-    });
+    let mut subscription = subscribe(&runtime, &url, &stream);
     // A port that was free a moment ago.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let gone = ChannelKind::Nats { url: format!("nats://{free}") };
@@ -126,4 +147,27 @@ fn a_server_that_is_not_there_keeps_only_its_channel_waiting() {
         .expect("nothing was published in time")
         .unwrap();
     channels.stop(Duration::from_secs(2));
+}
+
+#[test]
+fn a_lost_connection_comes_back_by_itself() {
+    let Some(url) = server("a_lost_connection_comes_back_by_itself") else { return };
+    let (world, runtime) = (World::new(), runtime());
+    let stream = unique("lost");
+    let mut subscription = subscribe(&runtime, &url, &stream);
+    let server = url.trim_start_matches("nats://").to_owned();
+    let (address, connections) = proxy(&runtime, "127.0.0.1:0", server.clone());
+    world.define(&[channel("n", ChannelKind::Nats { url: format!("nats://{address}") })]);
+    let _channels = world.channels(config(), &runtime);
+    let mut arrives = |name: &str, within: Duration| {
+        world.alert(&of_series(name, &stream, "k"));
+        runtime.block_on(async { timeout(within, subscription.next()).await }).is_ok()
+    };
+    assert!(arrives("a", DEADLINE));
+    connections.abort();
+    // A message that was written just before the cut was noticed may be lost; none is later.
+    let noticed = (0..100).any(|number| !arrives(&format!("b{number}"), Duration::from_millis(50)));
+    assert!(noticed, "the connection was cut, and alerts arrived");
+    let (_, _connections) = proxy(&runtime, &address.to_string(), server);
+    assert!(arrives("c", DEADLINE));
 }

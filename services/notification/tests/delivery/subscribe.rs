@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use domain::Phase;
-use notification::{Alerts, NotificationConfig};
+use oddwatch_notification::{Alerts, NotificationConfig};
 use runtime::Stop;
 use tokio::{runtime::Runtime, time::timeout};
 use tonic::{Code, Streaming, service::RoutesBuilder, transport::Channel};

@@ -14,7 +14,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use bytes::Bytes;
 use domain::{ChannelKind, Definition, Phase};
 use hmac::{Hmac, Mac as _};
-use notification::NotificationConfig;
+use oddwatch_notification::NotificationConfig;
 use sha2::Sha256;
 use tokio::{
     runtime::Runtime,
@@ -243,29 +243,42 @@ fn a_dead_receiver_delays_nobody_and_stops_in_time() {
     assert!(living.next(&runtime).is("c", 1));
 }
 
+/// Makes alerts until one reaches this receiver.
+fn reach(world: &World, receiver: &mut Receiver, runtime: &Runtime, prefix: &str) {
+    for number in 0..1_000 {
+        world.alert(&opened(&format!("{prefix}{number}")));
+        let next = async { tokio::time::timeout(DEADLINE / 1_000, receiver.received.recv()).await };
+        if runtime.block_on(next).is_ok() {
+            return;
+        }
+    }
+    panic!("no alert reached the receiver in time");
+}
+
 #[test]
 fn channels_come_change_and_go_as_they_are_defined() {
     let (world, runtime) = (World::new(), runtime());
-    let mut one = Receiver::start(&runtime, &[], Answer::Status(200));
-    let mut other = Receiver::start(&runtime, &[], Answer::Status(200));
+    let [mut one, mut two, mut three] =
+        [(); 3].map(|()| Receiver::start(&runtime, &[], Answer::Status(200)));
     world.alert(&opened("before"));
     let _channels = world.channels(config(), &runtime);
     world.pass(Duration::from_secs(1));
     world.define(&[one.channel("c")]);
     world.alert(&opened("a"));
-    // It begins with its definition.
+    // A channel begins with its definition.
     assert!(one.next(&runtime).is("a", 1));
-    world.define(&[other.channel("c"), one.channel("d")]);
-    world.pass(Duration::from_secs(1));
-    world.alert(&opened("b"));
-    assert!(other.next(&runtime).is("b", 1));
-    assert!(one.next(&runtime).is("b", 1));
-    world.define(&[Definition::Removed("channel/c".into()), one.channel("e")]);
-    world.pass(Duration::from_secs(1));
-    world.alert(&opened("c"));
-    assert!(one.next(&runtime).is("c", 1));
-    assert!(one.next(&runtime).is("c", 1));
-    other.assert_no_more();
+    world.define(&[two.channel("c")]);
+    reach(&world, &mut two, &runtime, "changed");
+    world.define(&[Definition::Removed("channel/c".into()), three.channel("d")]);
+    // What is gone is stopped before what is new starts.
+    reach(&world, &mut three, &runtime, "removed");
+    for gone in [&mut one, &mut two] {
+        while gone.received.try_recv().is_ok() {}
+    }
+    world.alert(&opened("end"));
+    while !three.next(&runtime).is("end", 1) {}
+    one.assert_no_more();
+    two.assert_no_more();
 }
 
 #[test]

@@ -20,7 +20,7 @@ use exchange::{
     Append as _, Exchange, FaultHook, FollowFrom, MemoryExchange, MemoryOptions, Message, Output,
     PollLimits, Step, Worker,
 };
-use notification::{
+use oddwatch_notification::{
     ChannelRuntime, DEFAULTS, NotificationConfig, NotificationProcessor, channel_workers, group,
 };
 use runtime::{Clock, Stop};
@@ -165,6 +165,9 @@ impl Channels {
 impl Drop for Channels {
     fn drop(&mut self) {
         self.stop.stop();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
     }
 }
 

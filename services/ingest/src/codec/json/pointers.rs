@@ -105,6 +105,7 @@ fn tags_of<'a>(tags: &'a Value, at: &str) -> TagsFound<'a> {
             for (name, value) in object.iter().take(TAGS_MAX + 1) {
                 match value {
                     Value::String(value) => found.tags.push((name.into(), value.into())),
+                    Value::Null => {}
                     other => {
                         let wrong = scalar(Some(other)).wrong_type("a text");
                         keep(&mut found.fault, wrong, &format!("{at}, {}", quoted(name)));

@@ -1,0 +1,363 @@
+//! Ingest on the memory exchange: from messages on `records` and requests at the front doors to what stands on
+//! `records.accepted` and `records.rejected`.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    http::Request,
+};
+use bytes::Bytes;
+use control::{ControlLog, SetupOptions, parse_definitions, set_up};
+use domain::{Batch, Item, LOG_TIME_END, Reason, Topics};
+use exchange::{
+    Exchange, Fault, FollowFrom, Group, MemoryExchange, MemoryOptions, Output,
+    PollLimits, Step, Worker,
+};
+use oddwatch_ingest::{
+    DEFAULTS, FrontDoor, GROUP, IngestConfig, IngestOptions, IngestProcessor, grpc, http,
+    input_topics,
+};
+use runtime::{Clock, settings};
+use tonic::codegen::Service as _;
+use wire::v1::{self, ingest_service_server::IngestService as _};
+
+const NOW_MS: i64 = 1_700_000_000_000;
+
+#[derive(serde::Deserialize)]
+struct File {
+    ingest: IngestConfig,
+}
+
+/// An exchange, set up, with a clock that stands where it is put.
+struct World {
+    exchange: MemoryExchange,
+    now_ms: Arc<AtomicI64>,
+    config: IngestConfig,
+    members: u32,
+}
+
+impl World {
+    fn new(overrides: &[(&str, &str)], options: impl FnOnce(&mut MemoryOptions)) -> Self {
+        let overrides: Vec<_> =
+            overrides.iter().map(|(k, v)| (format!("ingest.{k}"), (*v).to_owned())).collect();
+        let file: File = settings::load(DEFAULTS, None, Default::default(), &overrides).unwrap();
+        let now_ms = Arc::new(AtomicI64::new(NOW_MS));
+        let clock = now_ms.clone();
+        let mut memory = MemoryOptions::new(Arc::new(move || clock.load(Ordering::Relaxed)));
+        options(&mut memory);
+        let exchange = MemoryExchange::new(memory);
+        let definitions = parse_definitions(
+            "test.toml",
+            "[[streams]]\nname = \"orders\"\ntopic = \"shop\"\nformat = { key = \"/shop\" }\n\
+             [[streams]]\nname = \"proto\"\ntopic = \"proto\"\nformat = { protobuf = true }\n",
+        )
+        .unwrap();
+        let setup = SetupOptions {
+            topic_prefix: String::new(),
+            create_topics: true,
+            partitions: 4,
+            records_partitions: 2,
+            memory_bytes_max: 1 << 20,
+        };
+        set_up(&exchange, &setup, &definitions, 0).unwrap();
+        Self { exchange, now_ms, config: file.ingest, members: 0 }
+    }
+
+    fn control(&self) -> ControlLog {
+        ControlLog::open(&self.exchange, &Topics::new("")).unwrap()
+    }
+
+    fn worker(&mut self) -> Worker<IngestProcessor> {
+        let control = self.control();
+        let topics = input_topics(control.latest(), "");
+        let now_ms = self.now_ms.clone();
+        let options = IngestOptions {
+            exchange: Arc::new(self.exchange.clone()),
+            control,
+            topics: Topics::new(""),
+            topic_prefix: String::new(),
+            config: self.config.clone(),
+            clock: Clock::Given(Arc::new(move || now_ms.load(Ordering::Relaxed) * 1_000)),
+        };
+        let processor = IngestProcessor::new(options).unwrap();
+        self.members += 1;
+        let member = format!("ingest-{}", self.members);
+        let group = Group { name: GROUP.into(), member, topics };
+        let limits = PollLimits { wait: Duration::ZERO, ..PollLimits::default() };
+        Worker::new(self.exchange.join(&group).unwrap(), processor, limits)
+    }
+
+    fn door(&self) -> FrontDoor {
+        FrontDoor::new(&self.exchange, self.control(), "", self.config.clone()).unwrap()
+    }
+
+    fn append(&self, topic: &str, key: Option<&str>, value: impl Into<Bytes>) {
+        let output = Output {
+            topic: topic.into(),
+            partition: None,
+            key: key.map(|key| Bytes::from(key.to_owned())),
+            value: Some(value.into()),
+            headers: vec![],
+        };
+        self.exchange.appender().unwrap().append(vec![output]).unwrap();
+    }
+
+    fn read(&self, topic: &str) -> Vec<(u32, Bytes)> {
+        let mut follower = self.exchange.follow(topic, FollowFrom::Earliest).unwrap();
+        let mut values = vec![];
+        while !follower.caught_up().unwrap() {
+            let messages = follower.next(Duration::ZERO, 1_000).unwrap();
+            values.extend(messages.into_iter().map(|(number, m)| (number, m.value.unwrap())));
+        }
+        values
+    }
+
+    fn accepted(&self) -> Vec<(u32, Batch)> {
+        let messages = self.read("records.accepted").into_iter();
+        let segments = messages.flat_map(|(number, value)| {
+            let segments = wire::rows::decode_accepted(&value).unwrap().into_iter();
+            segments.map(move |batch| (number, batch))
+        });
+        segments.collect()
+    }
+
+    /// `stream/series=value` of every accepted row, sorted; checks the numbers on the way.
+    fn rows(&self) -> Vec<String> {
+        let mut last: BTreeMap<(u32, String), u64> = BTreeMap::new();
+        let mut rows = vec![];
+        for (number, batch) in self.accepted() {
+            let last = last.entry((number, batch.first.source.to_string())).or_default();
+            assert_eq!(batch.first.number, *last + 1, "{number} {}", batch.first.source);
+            *last += batch.items.len() as u64;
+            for row in batch.rows() {
+                let series = &batch.series[row.series as usize];
+                let value = batch.values_of(row)[0];
+                rows.push(format!("{}/{}={value}", series.stream, series.key));
+            }
+        }
+        rows.sort();
+        rows
+    }
+
+    fn ticks(&self) -> Vec<(u32, String, i64)> {
+        let mut ticks = vec![];
+        for (number, batch) in self.accepted() {
+            for item in &batch.items {
+                if let Item::Tick(log_time) = item {
+                    ticks.push((number, batch.first.source.to_string(), *log_time));
+                }
+            }
+        }
+        ticks
+    }
+
+    fn refusals(&self) -> Vec<(Reason, String)> {
+        let messages = self.read("records.rejected").into_iter();
+        let refusals = messages.map(|(_, value)| {
+            let (reason, refusal) = wire::events::decode_refusal(&value).unwrap();
+            (reason, refusal.source)
+        });
+        refusals.collect()
+    }
+}
+
+/// Steps until nothing happens any more; the clock stands still meanwhile.
+fn settle(worker: &mut Worker<IngestProcessor>) {
+    for _ in 0..1_000 {
+        if worker.step().unwrap() == Step::Idle {
+            return;
+        }
+    }
+    panic!("the worker does not come to rest");
+}
+
+fn json(series: &str, value: f64) -> String {
+    format!(r#"{{"series":"{series}","time":5,"value":{value}}}"#)
+}
+
+#[test]
+fn records_of_every_stream_are_accepted_or_refused() {
+    let mut world = World::new(&[], |_| {});
+    let mut worker = world.worker();
+    world.append("records", None, json("a", 1.0));
+    world.append("records", Some("b"), r#"[{"time":5,"value":2},{"time":5}]"#);
+    world.append("shop", None, r#"{"shop":7,"time":5,"value":3}"#);
+    world.append("shop", Some("key"), r#"{"time":5,"value":3}"#);
+    world.append("proto", None, json("a", 1.0));
+    settle(&mut worker);
+    assert_eq!(world.rows(), ["default/a=1", "default/b=2", "orders/7=3"]);
+    let mut refusals = world.refusals();
+    refusals.sort();
+    let reasons: Vec<_> = refusals.iter().map(|(reason, _)| *reason).collect();
+    assert_eq!(reasons, [Reason::Undecodable, Reason::NoSeries, Reason::NoValue]);
+    assert!(refusals[1].1.starts_with("shop/"), "{refusals:?}");
+    // Every source has ticked once in every partition, with the clock.
+    let mut ticks = world.ticks();
+    ticks.sort();
+    assert_eq!(ticks.len(), 4 * 6);
+    assert!(ticks.iter().all(|(_, _, log_time)| *log_time == NOW_MS * 1_000));
+    world.now_ms.fetch_add(1_000, Ordering::Relaxed);
+    settle(&mut worker);
+    assert_eq!(world.ticks().len(), 2 * 4 * 6);
+}
+
+#[test]
+fn restarts_takeovers_and_refused_commits_leave_no_hole() {
+    let commits = AtomicI64::new(0);
+    let mut world = World::new(&[], |options| {
+        options.faults = Some(Arc::new(move |_| {
+            match commits.fetch_add(1, Ordering::Relaxed) % 5 {
+                2 => Some(Fault::Rewind),
+                3 => Some(Fault::Full),
+                _ => None,
+            }
+        }));
+    });
+    let mut workers = vec![world.worker()];
+    let mut expected = vec![];
+    for round in 0..60 {
+        let series = format!("s{}", round % 7);
+        world.append("records", Some(&series), json(&series, f64::from(round)));
+        expected.push(format!("default/{series}={round}"));
+        world.now_ms.fetch_add(300, Ordering::Relaxed);
+        if round == 15 {
+            workers.push(world.worker());
+        }
+        if round % 20 == 19 {
+            // Dropped without a word, as if killed.
+            workers.remove(0);
+            workers.push(world.worker());
+        }
+        for worker in &mut workers {
+            worker.step().unwrap();
+        }
+    }
+    for _ in 0..100 {
+        for worker in &mut workers {
+            worker.step().unwrap();
+        }
+    }
+    expected.sort();
+    assert_eq!(world.rows(), expected);
+}
+
+#[test]
+fn a_finished_input_ends_every_partition() {
+    let mut world = World::new(&[("tick_ms", "0"), ("future_ms", "0")], |_| {});
+    let mut worker = world.worker();
+    world.append("records", None, r#"{"series":"a","time":"2999-01-01 00:00:00","value":1}"#);
+    worker.processor().finish().when_idle();
+    settle(&mut worker);
+    assert_eq!(world.rows(), ["default/a=1"]);
+    let ticks = world.ticks();
+    assert_eq!(ticks.len(), 4 * 6);
+    assert!(ticks.iter().all(|(_, _, log_time)| *log_time == LOG_TIME_END));
+}
+
+async fn post(routes: &mut Router, uri: &str, kind: &str, body: &str) -> (u16, String) {
+    let request = Request::post(uri).header("content-type", kind);
+    let request = request.body(Body::from(body.to_owned())).unwrap();
+    let response = routes.call(request).await.unwrap();
+    let status = response.status().as_u16();
+    if status == 429 {
+        assert_eq!(response.headers()["retry-after"], "1");
+    }
+    let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+    (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+#[tokio::test]
+async fn http_takes_records_and_says_what_is_wrong() {
+    let mut world = World::new(&[("publish_records_max", "3"), ("publish_bytes_max", "1024")], |_| {});
+    let mut routes = http::routes(world.door());
+    let (js, nd) = ("application/json; charset=utf-8", "application/x-ndjson");
+    let body = "[{\"series\":\"a\",\"time\":5,\"value\":1},\n {\"series\":\"b\",\"time\":5,\"value\":2}]";
+    for (uri, kind, body, status, words) in [
+        ("/v1/records", js, &*json("a", 9.0), 200, r#"{"records":1}"#),
+        ("/v1/records?stream=default", js, body, 200, r#"{"records":2}"#),
+        ("/v1/records?stream=orders", nd, "{\"shop\":\"x\",\"time\":5,\"value\":3}\n", 200, ":1}"),
+        ("/v1/records?stream=nope", js, "{}", 404, r#"there is no stream \"nope\""#),
+        ("/v1/records?stream=proto", js, "{}", 415, "takes protobuf"),
+        ("/v1/records", "text/csv", "a", 415, "application/x-ndjson is expected"),
+        ("/v1/records", js, "[{},\n {\"a\" 1}]", 400, "line 2, column 7: expected `:`"),
+        ("/v1/records", nd, "{}\n{\"a\":NaN}", 400, "line 2, column 6"),
+        ("/v1/records", js, "[]", 400, "no records"),
+        ("/v1/records", js, "[{},{},{},{}]", 413, "4 records, at most 3"),
+        ("/v1/records", js, &" ".repeat(2_000), 413, "at most 1024 bytes"),
+    ] {
+        let (found, said) = post(&mut routes, uri, kind, body).await;
+        assert_eq!(found, status, "{uri} {body}: {said}");
+        assert!(said.contains(words), "{said}");
+        if found >= 400 {
+            assert!(said.contains(&format!("\"status\":{status}")), "{said}");
+        }
+    }
+    let mut worker = world.worker();
+    settle(&mut worker);
+    assert_eq!(world.rows(), ["default/a=1", "default/a=9", "default/b=2", "orders/x=3"]);
+}
+
+#[tokio::test]
+async fn grpc_takes_records_and_says_what_is_wrong() {
+    let mut world = World::new(&[("publish_records_max", "3")], |_| {});
+    let service = grpc::GrpcDoor::new(world.door());
+    let record = |series: &str, value: f64| v1::Record {
+        series: series.into(),
+        time_us: 5_000_000,
+        value_list: vec![value],
+        ..Default::default()
+    };
+    let publish = async |stream: &str, records: Vec<v1::Record>| {
+        let request = v1::PublishRequest { stream: stream.into(), records };
+        let answer = service.publish(tonic::Request::new(request)).await;
+        answer.map(|answer| answer.into_inner().records)
+    };
+    let records = vec![record("a", 1.0), record("b", 2.0), record("a", f64::NAN)];
+    assert_eq!(publish("", records.clone()).await.unwrap(), 3);
+    assert_eq!(publish("proto", records[..1].to_vec()).await.unwrap(), 1);
+    for (stream, records, code, words) in [
+        ("nope", records.clone(), tonic::Code::NotFound, "there is no stream \"nope\""),
+        ("", vec![], tonic::Code::InvalidArgument, "no records"),
+        ("", vec![record("a", 1.0); 4], tonic::Code::InvalidArgument, "4 records, at most 3"),
+    ] {
+        let status = publish(stream, records).await.unwrap_err();
+        assert_eq!(status.code(), code);
+        assert!(status.message().contains(words), "{status}");
+    }
+    let mut worker = world.worker();
+    settle(&mut worker);
+    assert_eq!(world.rows(), ["default/a=1", "default/b=2", "proto/a=1"]);
+    assert_eq!(world.refusals()[0].0, Reason::NonFinite);
+}
+
+#[tokio::test]
+async fn a_full_exchange_is_told_with_when_to_try_again() {
+    let mut world = World::new(&[], |_| {});
+    // Nobody reads from the topic until it is full.
+    let worker = world.worker();
+    let mut routes = http::routes(world.door());
+    let large = format!(r#"{{"series":"a","time":5,"value":1,"x":"{}"}}"#, "x".repeat(400_000));
+    let mut answers = vec![];
+    for _ in 0..4 {
+        answers.push(post(&mut routes, "/v1/records", "application/json", &large).await.0);
+    }
+    assert_eq!(answers.first(), Some(&200));
+    assert_eq!(answers.last(), Some(&429));
+    let service = grpc::GrpcDoor::new(world.door());
+    let tags = [("x".to_owned(), "x".repeat(400_000))].into();
+    let record = v1::Record { series: "a".into(), tags, ..Default::default() };
+    let request = v1::PublishRequest { stream: String::new(), records: vec![record] };
+    let status = service.publish(tonic::Request::new(request)).await.unwrap_err();
+    assert_eq!(status.code(), tonic::Code::ResourceExhausted);
+    assert_eq!(status.metadata().get("grpc-retry-pushback-ms").unwrap(), "1000");
+    drop(worker);
+}

@@ -81,7 +81,7 @@ address() {
 }
 
 start() {
-    local host port until
+    local host port pid until
     if [ -n "${NATS_URL:-}" ]; then
         read -r host port <<<"$(address "$NATS_URL")"
         say "NATS_URL names a server: $host:$port"
@@ -102,11 +102,13 @@ start() {
     set -m
     nats-server --addr 127.0.0.1 --port "$port" --jetstream --store_dir "$HOME_DIR/data" \
         >"$LOG_FILE" 2>&1 </dev/null &
-    echo "$!" >"$PID_FILE"
+    pid=$!
     set +m
+    echo "$pid" >"$PID_FILE"
     until=$((SECONDS + START_SECONDS_MAX))
     until greets 127.0.0.1 "$port"; do
-        server_pid >/dev/null || die "the server died; see $LOG_FILE"
+        # By the process alone: it bears the server's name only once it has become the server.
+        kill -0 "$pid" 2>/dev/null || die "the server died; see $LOG_FILE"
         [ "$SECONDS" -lt "$until" ] || die "the server did not answer; see $LOG_FILE"
         sleep 0.1
     done

@@ -44,23 +44,23 @@ use verdict::Verdict;
 
 /// Watch this machine, disturb it, and see what is found.
 #[derive(clap::Args, Clone, Debug)]
-pub struct DemoArgs {
+pub(crate) struct DemoArgs {
     /// How long the whole run lasts, warm-up included
     #[arg(long, value_name = "N", default_value_t = 75,
           value_parser = clap::value_parser!(u64).range(40..=115))]
-    pub seconds: u64,
+    pub(crate) seconds: u64,
     /// Where the HTML page is written
     #[arg(long, value_name = "PATH", default_value = "oddwatch-demo.html")]
-    pub page: PathBuf,
+    pub(crate) page: PathBuf,
     /// How often the machine is read, in milliseconds
     #[arg(long, value_name = "N", default_value_t = 500,
           value_parser = clap::value_parser!(u64).range(200..=1000))]
-    pub interval_ms: u64,
+    pub(crate) interval_ms: u64,
 }
 
 /// Why a demo ended without a verdict.
 #[derive(Debug, thiserror::Error)]
-pub enum DemoError {
+pub(crate) enum DemoError {
     /// The exchange failed.
     #[error(transparent)]
     Exchange(#[from] exchange::Error),
@@ -93,7 +93,7 @@ const CLEAR_AFTER: u32 = 6;
 const SILENCE_MS: u64 = 5_000;
 
 /// What the demo wants beside the implicit definitions: a detector that is warm within half a minute.
-pub fn definitions() -> Vec<Definition> {
+pub(crate) fn definitions() -> Vec<Definition> {
     vec![Definition::Detector(Detector {
         name: "demo".into(),
         threshold: Threshold::Contamination(CONTAMINATION),
@@ -117,7 +117,7 @@ const LAST_CALL: Micros = 1_000_000;
 ///
 /// # Errors
 /// If the exchange fails, the services do not answer, or the page can't be written.
-pub fn run(
+pub(crate) fn run(
     args: &DemoArgs,
     exchange: &Arc<dyn Exchange>,
     topics: &Topics,

@@ -106,7 +106,31 @@ impl From<ingest::IngestError> for Failure {
 
 impl From<crate::demo::DemoError> for Failure {
     fn from(error: crate::demo::DemoError) -> Self {
-        Self::other(error.to_string())
+        match error {
+            crate::demo::DemoError::Exchange(error) => error.into(),
+            error => Self::other(error.to_string()),
+        }
+    }
+}
+
+impl From<crate::publish::PublishError> for Failure {
+    fn from(error: crate::publish::PublishError) -> Self {
+        use crate::publish::PublishError as E;
+        let status = match &error {
+            E::Usage(_) => 2,
+            E::Unavailable { .. } => Self::UNAVAILABLE,
+            E::Io { .. } | E::Refused { .. } => 1,
+        };
+        Self { message: error.to_string(), status }
+    }
+}
+
+impl From<crate::tail::TailError> for Failure {
+    fn from(error: crate::tail::TailError) -> Self {
+        match error {
+            crate::tail::TailError::Exchange(error) => error.into(),
+            crate::tail::TailError::Output(_) => Self::other(error.to_string()),
+        }
     }
 }
 

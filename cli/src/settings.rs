@@ -138,7 +138,8 @@ impl Settings {
                 return wrong(key, &format!("{text:?}"), "of letters, digits, '-', '_' and '.'");
             }
         }
-        self.ingest.check()
+        self.ingest.check()?;
+        self.notification.check()
     }
 
     /// The definitions of the file, if one is named.

@@ -58,10 +58,8 @@ impl Gathered<'_> {
     /// A value as it is.
     fn gauge(&mut self, series: impl Into<String>, unit: Unit, value: f64) {
         if value.is_finite() {
-            self.samples.push(Sample {
-                series: series.into(),
-                features: vec![(VALUE, unit, value)],
-            });
+            self.samples
+                .push(Sample { series: series.into(), features: vec![(VALUE, unit, value)] });
         }
     }
 
@@ -110,11 +108,8 @@ impl Sampler {
     /// Reads everything once. Rates appear from the second reading on, processes once it is known which
     /// are the busiest.
     pub(crate) fn sample(&mut self, now: Micros) -> Vec<Sample> {
-        let seconds = self
-            .last_at
-            .replace(now)
-            .map(|last| (now - last) as f64 / 1e6)
-            .filter(|s| *s > 0.0);
+        let seconds =
+            self.last_at.replace(now).map(|last| (now - last) as f64 / 1e6).filter(|s| *s > 0.0);
         let mut found = Gathered { samples: vec![], counters: &mut self.counters, seconds };
         cpu(&mut self.system, &mut found);
         memory(&mut self.system, &mut found);
@@ -264,10 +259,7 @@ mod tests {
 
     #[test]
     fn records_are_what_users_publish() {
-        let one = Sample {
-            series: "cpu/0".into(),
-            features: vec![(VALUE, Unit::Percent, 2.5)],
-        };
+        let one = Sample { series: "cpu/0".into(), features: vec![(VALUE, Unit::Percent, 2.5)] };
         assert_eq!(one.record(7).to_string(), r#"{"series":"cpu/0","time":7,"value":2.5}"#);
         let two = Sample {
             series: "m".into(),

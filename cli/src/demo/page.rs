@@ -195,10 +195,8 @@ fn chosen<'a>(story: &'a Story, verdict: &'a Verdict) -> (Vec<&'a str>, Vec<&'a 
         Outcome::Caught { by, .. } => by.as_slice(),
         Outcome::Missed | Outcome::NotCaused(_) => &[],
     });
-    let wanted = caught
-        .map(String::as_str)
-        .chain(story.found.iter().map(Found::series))
-        .chain(IMPORTANT);
+    let wanted =
+        caught.map(String::as_str).chain(story.found.iter().map(Found::series)).chain(IMPORTANT);
     let mut large: Vec<&str> = vec![];
     for series in wanted {
         let known = story.tracks.contains_key(series);
@@ -255,11 +253,7 @@ fn drawn(track: &Track) -> (Vec<Point>, Unit, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::demo::{
-        plan::Kind,
-        planted,
-        story::Disturbance,
-    };
+    use crate::demo::{plan::Kind, planted, story::Disturbance};
 
     fn story() -> Story {
         let mut story = Story::new(0, "process/oddwatch/");
@@ -297,7 +291,10 @@ mod tests {
         }
         assert!(page.contains("net/&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&quot;&amp;"));
         assert!(page.contains("2 threads compute &lt;b&gt;"));
-        assert!(!page.contains("NaN") && !page.contains("inf"), "no chart has holes in its numbers");
+        assert!(
+            !page.contains("NaN") && !page.contains("inf"),
+            "no chart has holes in its numbers"
+        );
         assert_eq!(page.matches("<svg").count(), 3);
         assert_eq!(page.matches("<svg").count(), page.matches("</svg>").count());
         assert!(page.contains("1 of 1 disturbance caught, 0 false alarms"));

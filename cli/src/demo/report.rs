@@ -28,72 +28,71 @@ pub(crate) fn write(
     verdict: &Verdict,
     page: &Path,
 ) -> io::Result<()> {
-        writeln!(out, "\n{}", disturbances(colours, story, verdict))?;
-        writeln!(out, "{}\n", figures(colours, story, verdict))?;
-        let page = page.canonicalize().unwrap_or_else(|_| page.to_owned());
-        writeln!(out, "All series and their anomalies, drawn: {}", page.display())?;
-        out.flush()
-    }
+    writeln!(out, "\n{}", disturbances(colours, story, verdict))?;
+    writeln!(out, "{}\n", figures(colours, story, verdict))?;
+    let page = page.canonicalize().unwrap_or_else(|_| page.to_owned());
+    writeln!(out, "All series and their anomalies, drawn: {}", page.display())?;
+    out.flush()
+}
 
-    fn table(colours: bool) -> Table {
-        let mut table = Table::new();
-        table
-            .load_style(presets::UTF8_FULL_CONDENSED)
-            .set_content_arrangement(ContentArrangement::Dynamic);
-        if !colours {
-            table.force_no_tty();
-        }
-        if table.width().is_none() {
-            table.set_width(WIDTH);
-        }
-        table
+fn table(colours: bool) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(presets::UTF8_FULL_CONDENSED)
+        .set_content_arrangement(ContentArrangement::Dynamic);
+    if !colours {
+        table.force_no_tty();
     }
-
-    fn disturbances(colours: bool, story: &Story, verdict: &Verdict) -> Table {
-        let mut table = table(colours);
-        table.set_header(["disturbance", "from – to", "", "after", "by"]);
-        for (disturbance, outcome) in &verdict.outcomes {
-            let seconds = |at| format!("{:.1}", story.seconds(at));
-            let when = match disturbance.from {
-                Micros::MAX => "–".to_owned(),
-                from => format!("{} – {} s", seconds(from), seconds(disturbance.until)),
-            };
-            let (result, after, by) = match outcome {
-                Outcome::Caught { after, by } => {
-                    (Cell::new("caught").fg(Color::Green), millis(*after), by.join(", "))
-                }
-                Outcome::Missed => {
-                    (Cell::new("MISSED").fg(Color::Red), "–".to_owned(), "nothing".to_owned())
-                }
-                Outcome::NotCaused(why) => {
-                    (Cell::new("not caused").fg(Color::Yellow), "–".to_owned(), why.clone())
-                }
-            };
-            let title = Cell::new(disturbance.kind.title());
-            table.add_row([title, Cell::new(when), result, Cell::new(after), Cell::new(by)]);
-        }
-        table
+    if table.width().is_none() {
+        table.set_width(WIDTH);
     }
+    table
+}
 
-    fn figures(colours: bool, story: &Story, verdict: &Verdict) -> Table {
-        let mut table = table(colours);
-        let mut row = |name: &str, value: String| {
-            table.add_row([name.to_owned(), value]);
+fn disturbances(colours: bool, story: &Story, verdict: &Verdict) -> Table {
+    let mut table = table(colours);
+    table.set_header(["disturbance", "from – to", "", "after", "by"]);
+    for (disturbance, outcome) in &verdict.outcomes {
+        let seconds = |at| format!("{:.1}", story.seconds(at));
+        let when = match disturbance.from {
+            Micros::MAX => "–".to_owned(),
+            from => format!("{} – {} s", seconds(from), seconds(disturbance.until)),
         };
-        let (caught, all) = (verdict.caught(), verdict.outcomes.len());
-        row("disturbances caught", format!("{caught} of {all}"));
-        row("false alarms", false_alarms(story, verdict));
-        row("record → alert, p50 / p99", latency(&story.alert_latencies()));
-        row("record → score, p50 / p99", latency(&story.score_latencies));
-        let records =
-            format!("{} of {} series", grouped(story.records), story.tracks.len());
-        row("records", records);
-        row("scores", grouped(story.scores));
-        if !story.drifts.is_empty() {
-            row("drifts", story.drifts.len().to_string());
-        }
-        table
+        let (result, after, by) = match outcome {
+            Outcome::Caught { after, by } => {
+                (Cell::new("caught").fg(Color::Green), millis(*after), by.join(", "))
+            }
+            Outcome::Missed => {
+                (Cell::new("MISSED").fg(Color::Red), "–".to_owned(), "nothing".to_owned())
+            }
+            Outcome::NotCaused(why) => {
+                (Cell::new("not caused").fg(Color::Yellow), "–".to_owned(), why.clone())
+            }
+        };
+        let title = Cell::new(disturbance.kind.title());
+        table.add_row([title, Cell::new(when), result, Cell::new(after), Cell::new(by)]);
     }
+    table
+}
+
+fn figures(colours: bool, story: &Story, verdict: &Verdict) -> Table {
+    let mut table = table(colours);
+    let mut row = |name: &str, value: String| {
+        table.add_row([name.to_owned(), value]);
+    };
+    let (caught, all) = (verdict.caught(), verdict.outcomes.len());
+    row("disturbances caught", format!("{caught} of {all}"));
+    row("false alarms", false_alarms(story, verdict));
+    row("record → alert, p50 / p99", latency(&story.alert_latencies()));
+    row("record → score, p50 / p99", latency(&story.score_latencies));
+    let records = format!("{} of {} series", grouped(story.records), story.tracks.len());
+    row("records", records);
+    row("scores", grouped(story.scores));
+    if !story.drifts.is_empty() {
+        row("drifts", story.drifts.len().to_string());
+    }
+    table
+}
 
 fn false_alarms(story: &Story, verdict: &Verdict) -> String {
     let named = verdict.false_alarms.iter().take(NAMED_MAX).filter_map(|index| {
@@ -108,4 +107,3 @@ fn false_alarms(story: &Story, verdict: &Verdict) -> String {
         number => format!("{number}: {}", named.join(", ")),
     }
 }
-

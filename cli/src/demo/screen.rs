@@ -122,7 +122,9 @@ impl Screen {
                 let what = self.paint(CYAN, &format!("■ {title} is over"));
                 format!("{}  {what}", at(story, disturbance.until))
             }
-            Some(why) => self.paint(YELLOW, &format!("          ■ {title} was left out or cut short: {why}")),
+            Some(why) => {
+                self.paint(YELLOW, &format!("          ■ {title} was left out or cut short: {why}"))
+            }
         }
     }
 

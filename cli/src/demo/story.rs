@@ -5,13 +5,7 @@ use std::collections::BTreeMap;
 
 use domain::{Alert, Anomaly, Finding, Id, Micros, Phase, ScoreBatch, ScoreItem};
 
-use super::{
-    DemoError,
-    disturbance::Failed,
-    metrics::Sample,
-    plan::Kind,
-    units::Unit,
-};
+use super::{DemoError, disturbance::Failed, metrics::Sample, plan::Kind, units::Unit};
 
 /// What the threads of a run tell.
 pub(crate) enum Event {

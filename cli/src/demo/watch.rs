@@ -11,12 +11,7 @@ use domain::Micros;
 use exchange::{Append, Follower, Message, Output};
 
 use super::{
-    DemoError,
-    disturbance::Prepared,
-    metrics::Sampler,
-    pace::Pace,
-    plan::Plan,
-    story::Event,
+    DemoError, disturbance::Prepared, metrics::Sampler, pace::Pace, plan::Plan, story::Event,
 };
 
 /// How long a follower waits for messages before it looks whether the run is over.

@@ -105,8 +105,8 @@ pub(crate) type Each<'e> = &'e mut dyn FnMut(u32, Result<Record<'_>, Fault>);
 
 /// Reads a message's records in their order.
 pub(crate) fn decode(spec: &StreamSpec, config: &IngestConfig, message: &Message, each: Each<'_>) {
-    let bytes = message.key.as_ref().map_or(0, Bytes::len)
-        + message.value.as_ref().map_or(0, Bytes::len);
+    let bytes =
+        message.key.as_ref().map_or(0, Bytes::len) + message.value.as_ref().map_or(0, Bytes::len);
     if bytes > config.message_bytes_max {
         let bytes_max = config.message_bytes_max;
         let detail = format!("the message has {bytes} bytes, at most {bytes_max} are taken");

@@ -16,7 +16,7 @@ pub(crate) use self::refusals::{RefusedMessage, no_stream};
 use self::{names::NameSets, series::SeriesTable};
 use crate::{
     codec::{Record, memory::Memory},
-    streams::{FeatureSet, StreamSpec},
+    streams::StreamSpec,
 };
 
 /// The bound of one message, by an upper estimate of its encoded size; the broker takes 8 MiB.
@@ -186,9 +186,4 @@ impl Target {
         let last = self.open.len() - 1;
         (&mut self.open[last], self.generation)
     }
-}
-
-/// Sets of names by value, for [`NameSets`] and [`SeriesTable`].
-fn is_same(a: &FeatureSet, b: &FeatureSet) -> bool {
-    Arc::ptr_eq(a, b)
 }

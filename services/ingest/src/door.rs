@@ -194,7 +194,9 @@ fn refused(error: exchange::Error) -> PublishError {
 /// Refuses requests without records and with too many.
 pub(crate) fn check_count(records: usize, records_max: usize) -> Result<(), PublishError> {
     match records {
-        0 => Err(PublishError::Invalid("the request has no records: at least one is expected".into())),
+        0 => Err(PublishError::Invalid(
+            "the request has no records: at least one is expected".into(),
+        )),
         n if n > records_max => Err(PublishError::TooLarge(format!(
             "the request has {n} records, at most {records_max} are taken: send several requests"
         ))),

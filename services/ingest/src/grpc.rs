@@ -184,11 +184,16 @@ mod tests {
     #[test]
     fn records_are_grouped_by_series_in_order() {
         let mixed = [("a", 1), ("b", 2), ("a", 3), ("", 4), ("a", 5), ("a", 6)];
-        let records: Vec<_> = mixed.into_iter().map(|(series, time)| record(series, time)).collect();
+        let records: Vec<_> =
+            mixed.into_iter().map(|(series, time)| record(series, time)).collect();
         let groups: [(Option<&str>, &[i64]); 4] =
             [(Some("a"), &[1, 3, 5]), (Some("b"), &[2]), (None, &[4]), (Some("a"), &[6])];
         check(records.clone(), 10_000, &groups);
-        check(records[..3].to_vec(), 90, &[(Some("a"), &[1]), (Some("b"), &[2]), (Some("a"), &[3])]);
+        check(
+            records[..3].to_vec(),
+            90,
+            &[(Some("a"), &[1]), (Some("b"), &[2]), (Some("a"), &[3])],
+        );
         let error = encode(&"t".into(), records, 50, 3).err().unwrap();
         assert!(error.to_string().contains("record 0 has some"), "{error}");
     }

@@ -81,8 +81,9 @@ async fn publish(
     let trace = headers.get("traceparent").and_then(|value| traceparent(value.to_str().ok()?));
     let trace = trace.map(|trace| Bytes::copy_from_slice(trace.as_bytes()));
     let limits = (door.config().publish_records_max, door.config().message_bytes_max);
-    let encode =
-        move |topic: &Arc<str>, spec: &_| encode(topic, spec, layout, &body, trace.as_ref(), limits);
+    let encode = move |topic: &Arc<str>, spec: &_| {
+        encode(topic, spec, layout, &body, trace.as_ref(), limits)
+    };
     match door.publish(DOOR, parameters.stream, encode).await {
         Ok(records) => axum::Json(json!({ "records": records })).into_response(),
         Err(error) => problem(&error),
@@ -137,7 +138,8 @@ fn encode(
             topic: topic.clone(),
             partition: None,
             key,
-            value: Some(body.slice_ref(record.as_bytes())),
+            // A copy: a kept record must not keep the whole body in memory.
+            value: Some(Bytes::copy_from_slice(record.as_bytes())),
             headers: headers.clone(),
         });
     }

@@ -38,7 +38,20 @@ impl Counts {
         }
     }
 
+    /// Counts refused records.
     pub(crate) fn refused(&self, reason: Reason, records: u64) {
         self.refused[reason as usize].increment(records);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_stand_where_their_counters_are() {
+        for (index, reason) in Reason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, index);
+        }
     }
 }

@@ -18,7 +18,7 @@ use crate::{
     cycle::Cycle,
     metrics::Counts,
     state::{Found, State, Times},
-    streams::Streams,
+    streams::{Streams, input_topics},
 };
 
 /// The consumer group of all ingest workers.
@@ -149,7 +149,11 @@ impl IngestProcessor {
     }
 
     fn cycle(&mut self, found: Found<'_>) -> Result<Outputs, IngestError> {
-        self.control.refresh()?;
+        match self.control.refresh() {
+            // What is known holds on; the member's own poll tells if the exchange stays away.
+            Err(control::Error::Exchange(exchange::Error::Unavailable { .. })) => {}
+            refreshed => drop(refreshed?),
+        }
         self.take_definitions();
         let now = self.clock.now();
         let times = Times { now, polled_after: self.called_at };
@@ -163,6 +167,11 @@ impl IngestProcessor {
     fn take_definitions(&mut self) {
         let definitions = self.control.latest();
         if definitions.version > self.streams.version {
+            for topic in input_topics(definitions, &self.topic_prefix) {
+                if self.streams.of_topic(&topic).is_none() {
+                    tracing::warn!(%topic, "a new stream's topic is read after a restart");
+                }
+            }
             self.streams = Streams::new(definitions, &self.topic_prefix);
             self.counts.config_version.set(definitions.version as f64);
         }

@@ -5,7 +5,8 @@
 //! its end it is the clock as of *before* the poll that found the end ([`Times::polled_after`]), because what
 //! was appended before that would have been found. A source that the poll did not tell of, but that was at
 //! its end, may have messages that wait behind those of others: it follows the clock one tick behind. Log time
-//! never goes back.
+//! never goes back, and no timestamp carries it further past the clock than `future_ms`: topics of users may
+//! have timestamps of their producers, and one wrong clock among those must not end all windows.
 //!
 //! **The start.** A source without a committed offset writes its memory with the first cycle, idle or not, in
 //! the transaction of its first output at the latest: no output ever exists without a committed offset.
@@ -133,7 +134,10 @@ impl State {
             if !messages.is_empty() {
                 source.memory.version = source.memory.version.max(streams.version);
                 let spec = streams.of_topic(&partition.topic);
+                let latest = latest_log_time(&self.config, times.now);
                 for message in messages {
+                    let timestamp = message.timestamp_ms.saturating_mul(1_000).min(latest);
+                    source.memory.log_time = source.memory.log_time.max(timestamp);
                     source.take(&mut cycle, &self.config, spec, &partition.topic, message);
                 }
             }
@@ -163,15 +167,24 @@ impl State {
     }
 }
 
+/// How far a message's timestamp may carry log time.
+fn latest_log_time(config: &IngestConfig, now: Micros) -> Micros {
+    let future_ms = i64::try_from(config.future_ms).unwrap_or(i64::MAX);
+    let latest = now.saturating_add(future_ms.saturating_mul(1_000));
+    if future_ms == 0 { Micros::MAX } else { latest }
+}
+
 impl<'a> Found<'a> {
     fn of(self, partition: &Partition) -> (&'a [Message], End) {
         let end = |reached| if reached { End::Reached } else { End::NotReached };
         match self {
             Self::Idle { at_end, .. } => (&[], end(at_end.contains(partition))),
-            Self::Batch(slices) => match slices.iter().find(|slice| slice.partition == *partition) {
-                None => (&[], End::NotTold),
-                Some(slice) => (&slice.messages, end(slice.at_end)),
-            },
+            Self::Batch(slices) => {
+                match slices.iter().find(|slice| slice.partition == *partition) {
+                    None => (&[], End::NotTold),
+                    Some(slice) => (&slice.messages, end(slice.at_end)),
+                }
+            }
         }
     }
 }
@@ -187,7 +200,6 @@ impl Source {
         message: &Message,
     ) {
         let ingested_at = message.timestamp_ms.saturating_mul(1_000);
-        self.memory.log_time = self.memory.log_time.max(ingested_at);
         cycle.read_bytes += message.size() as u64;
         let read = |index| Read { offset: message.offset, index, ingested_at };
         let mut refused = RefusedMessage::new(&self.name, message);

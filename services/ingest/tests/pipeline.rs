@@ -1,6 +1,8 @@
 //! Ingest on the memory exchange: from messages on `records` and requests at the front doors to what stands on
 //! `records.accepted` and `records.rejected`.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at the first thing that fails")]
+
 use std::{
     collections::BTreeMap,
     sync::{
@@ -19,8 +21,8 @@ use bytes::Bytes;
 use control::{ControlLog, SetupOptions, parse_definitions, set_up};
 use domain::{Batch, Item, LOG_TIME_END, Reason, Topics};
 use exchange::{
-    Exchange, Fault, FollowFrom, Group, MemoryExchange, MemoryOptions, Output,
-    PollLimits, Step, Worker,
+    Exchange, Fault, FollowFrom, Group, MemoryExchange, MemoryOptions, Output, PollLimits, Step,
+    Worker,
 };
 use oddwatch_ingest::{
     DEFAULTS, FrontDoor, GROUP, IngestConfig, IngestOptions, IngestProcessor, grpc, http,
@@ -214,13 +216,12 @@ fn records_of_every_stream_are_accepted_or_refused() {
 fn restarts_takeovers_and_refused_commits_leave_no_hole() {
     let commits = AtomicI64::new(0);
     let mut world = World::new(&[], |options| {
-        options.faults = Some(Arc::new(move |_| {
-            match commits.fetch_add(1, Ordering::Relaxed) % 5 {
+        options.faults =
+            Some(Arc::new(move |_| match commits.fetch_add(1, Ordering::Relaxed) % 5 {
                 2 => Some(Fault::Rewind),
                 3 => Some(Fault::Full),
                 _ => None,
-            }
-        }));
+            }));
     });
     let mut workers = vec![world.worker()];
     let mut expected = vec![];
@@ -277,10 +278,12 @@ async fn post(routes: &mut Router, uri: &str, kind: &str, body: &str) -> (u16, S
 
 #[tokio::test]
 async fn http_takes_records_and_says_what_is_wrong() {
-    let mut world = World::new(&[("publish_records_max", "3"), ("publish_bytes_max", "1024")], |_| {});
+    let mut world =
+        World::new(&[("publish_records_max", "3"), ("publish_bytes_max", "1024")], |_| {});
     let mut routes = http::routes(world.door());
     let (js, nd) = ("application/json; charset=utf-8", "application/x-ndjson");
-    let body = "[{\"series\":\"a\",\"time\":5,\"value\":1},\n {\"series\":\"b\",\"time\":5,\"value\":2}]";
+    let body =
+        "[{\"series\":\"a\",\"time\":5,\"value\":1},\n {\"series\":\"b\",\"time\":5,\"value\":2}]";
     for (uri, kind, body, status, words) in [
         ("/v1/records", js, &*json("a", 9.0), 200, r#"{"records":1}"#),
         ("/v1/records?stream=default", js, body, 200, r#"{"records":2}"#),
@@ -337,6 +340,39 @@ async fn grpc_takes_records_and_says_what_is_wrong() {
     settle(&mut worker);
     assert_eq!(world.rows(), ["default/a=1", "default/b=2", "proto/a=1"]);
     assert_eq!(world.refusals()[0].0, Reason::NonFinite);
+}
+
+#[tokio::test]
+async fn a_client_stream_is_durable_when_it_is_answered() {
+    let mut world = World::new(&[], |_| {});
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let server = tonic::transport::Server::builder().add_service(grpc::service(world.door()));
+    let incoming = tonic::transport::server::TcpIncoming::from(listener);
+    tokio::spawn(server.serve_with_incoming(incoming));
+    let mut client =
+        v1::ingest_service_client::IngestServiceClient::connect(address).await.unwrap();
+    let request = |stream: &str, value: f64| {
+        let record = v1::Record {
+            series: "a".into(),
+            time_us: 5_000_000,
+            value_list: vec![value],
+            ..Default::default()
+        };
+        v1::PublishStreamRequest { stream: stream.into(), records: vec![record] }
+    };
+    let requests: Vec<_> = (1..=3).map(|value| request("", f64::from(value))).collect();
+    let answer = client.publish_stream(futures::stream::iter(requests)).await.unwrap();
+    assert_eq!(answer.into_inner().records, 3);
+    let requests = [request("", 4.0), request("nope", 5.0), request("", 6.0)];
+    let status = client.publish_stream(futures::stream::iter(requests)).await.unwrap_err();
+    assert_eq!(status.code(), tonic::Code::NotFound);
+    assert!(status.message().contains("1 records before are durable"), "{status}");
+    let mut worker = world.worker();
+    settle(&mut worker);
+    let values: Vec<f64> =
+        world.accepted().iter().flat_map(|(_, batch)| batch.values.clone()).collect();
+    assert_eq!(values, [1.0, 2.0, 3.0, 4.0]);
 }
 
 #[tokio::test]

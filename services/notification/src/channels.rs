@@ -76,7 +76,11 @@ impl Sender {
     ///
     /// # Errors
     /// If its secret can't be read.
-    pub fn open(kind: &ChannelKind, attempt_max: Duration, clock: Clock) -> Result<Self, OpenError> {
+    pub fn open(
+        kind: &ChannelKind,
+        attempt_max: Duration,
+        clock: Clock,
+    ) -> Result<Self, OpenError> {
         Ok(match kind {
             ChannelKind::Webhook { url, secret_file } => {
                 let secret = secret_file.as_deref().map(webhook::read_secret).transpose()?;

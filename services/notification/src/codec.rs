@@ -56,7 +56,8 @@ pub(crate) fn encode_alert(
         value: Some(Bytes::from(wire::events::encode_alert(alert, stamps))),
         headers: vec![],
     };
-    // A finding that just fits its own topic could be too large as an alert, and would halt the partition.
+    // A finding that just fits its own topic could be too large as an alert, and would halt the
+    // partition.
     if output.size() > MESSAGE_BYTES_MAX {
         let detail = format!(
             "its alert would have {} bytes, the limit is {MESSAGE_BYTES_MAX}",

@@ -1,12 +1,8 @@
-//! `AlertService.Subscribe`: follows the committed alerts and streams those that the client wants. Each client has a
-//! blocking thread that reads and a bounded queue; a slow client makes its own reader wait and nobody else.
+//! `AlertService.Subscribe`: follows the committed alerts and streams those that the client wants.
+//! Each client has a blocking thread that reads and a bounded queue; a slow client makes its own
+//! reader wait and nobody else.
 
-use std::{
-    pin::Pin,
-    sync::Arc,
-    thread,
-    time::Duration,
-};
+use std::{pin::Pin, sync::Arc, thread, time::Duration};
 
 use domain::Topics;
 use exchange::{Exchange, FollowFrom, Follower};
@@ -118,7 +114,8 @@ impl Reader {
         while !self.stop.stopped() && !self.queue.is_closed() {
             match self.follower.next(LOOK, ALERTS_MAX) {
                 Ok(messages) => {
-                    let values = messages.iter().filter_map(|(_, message)| message.value.as_deref());
+                    let values =
+                        messages.iter().filter_map(|(_, message)| message.value.as_deref());
                     if !values.into_iter().all(|value| self.offer(value)) {
                         break;
                     }
@@ -137,7 +134,8 @@ impl Reader {
         metrics::gauge!(names::SUBSCRIBERS).decrement(1.0);
     }
 
-    /// Hands an alert on, if it is wanted; waits while the queue is full. Says whether the client is still there.
+    /// Hands an alert on, if it is wanted; waits while the queue is full. Says whether the client
+    /// is still there.
     fn offer(&self, value: &[u8]) -> bool {
         let alert = match wire::events::decode_alert_message(value) {
             Ok(alert) => alert,
@@ -163,8 +161,8 @@ fn is_wanted(alert: &Alert, request: &SubscribeRequest) -> bool {
         Some(Finding::Drift(drift)) => (drift.stream.as_str(), drift.key.as_str()),
         None => ("", ""),
     };
-    let severe_enough = request.severity_min() == Severity::Unspecified
-        || alert.severity >= request.severity_min;
+    let severe_enough =
+        request.severity_min() == Severity::Unspecified || alert.severity >= request.severity_min;
     severe_enough
         && (request.stream.is_empty() || request.stream == stream)
         && (request.key.is_empty() || request.key == key)

@@ -2,10 +2,10 @@
 //!
 //! Two loops that share nothing but the topic `alerts`:
 //!
-//! 1. [`NotificationProcessor`] reads `anomaly.detected` and `drift.detected` and commits one alert per finding,
-//!    each with a stable id; repeats are dropped.
-//! 2. One [`ChannelProcessor`] per channel reads the committed alerts and sends them; each has its own consumer
-//!    group and thread, so a dead receiver delays nobody else.
+//! 1. [`NotificationProcessor`] reads `anomaly.detected` and `drift.detected` and commits one alert
+//!    per finding, each with a stable id; repeats are dropped.
+//! 2. One [`ChannelProcessor`] per channel reads the committed alerts and sends them; each has its
+//!    own consumer group and thread, so a dead receiver delays nobody else.
 //!
 //! Subscribers over gRPC follow `alerts` without a group. Read in this order:
 //!

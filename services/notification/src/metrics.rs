@@ -2,7 +2,8 @@
 
 /// Alerts committed; labels `finding` (`anomaly` or `drift`), `state`.
 pub const ALERTS: &str = "oddwatch_notification_alerts_total";
-/// Seconds from the broker's taking in the record to its alert being handed to the exchange (histogram).
+/// Seconds from the broker's taking in the record to its alert being handed to the exchange
+/// (histogram).
 pub const ALERT_SECONDS: &str = "oddwatch_notification_alert_seconds";
 /// Findings that came again and were dropped; label `finding`.
 pub const REPEATS: &str = "oddwatch_notification_repeats_total";

@@ -38,7 +38,8 @@ impl Delivery {
             Finding::Anomaly(anomaly) => (&anomaly.series, &anomaly.traceparent),
             Finding::Drift(drift) => (&drift.series, &drift.traceparent),
         };
-        let payload = Payload::of(&alert, &metadata.id, metadata.published_at_us, contributions_max);
+        let payload =
+            Payload::of(&alert, &metadata.id, metadata.published_at_us, contributions_max);
         Ok(Self {
             // Strings, numbers and maps by string: this can't fail.
             body: serde_json::to_vec(&payload).unwrap_or_default().into(),
@@ -234,14 +235,17 @@ mod tests {
         odd.contributions.push(odd.contributions[0].clone());
         odd.traceparent = Some("00-ab-cd-01".into());
         let expect = json!({
-            "kind": "anomaly", "state": "firing", "phase": "opened", "severity": "critical", "revision": 1,
+            "kind": "anomaly", "state": "firing", "phase": "opened", "severity": "critical",
+            "revision": 1,
             "stream": "default", "series": "cpu/0", "detector": "default",
-            "event_at": "2020-09-13T12:26:40.000000Z", "published_at": "2020-09-13T12:26:40.150000Z",
+            "event_at": "2020-09-13T12:26:40.000000Z",
+            "published_at": "2020-09-13T12:26:40.150000Z",
             "opened_at": "2020-09-13T12:26:40.000000Z",
             "score": 0.93, "threshold": 0.9, "odd_rows": 12, "tags": {"host": "h1"},
             "traceparent": "00-ab-cd-01",
             "contributions": [{
-                "feature": "value", "share": 1.0, "value": 99.2, "expected": null, "lower": 1.2, "upper": 9.7,
+                "feature": "value", "share": 1.0, "value": 99.2,
+                "expected": null, "lower": 1.2, "upper": 9.7,
             }],
         });
         let delivery = check(Finding::Anomaly(odd), expect);
@@ -253,10 +257,11 @@ mod tests {
         let mut drift = drift();
         drift.event_at = i64::MAX;
         let expect = json!({
-            "kind": "drift", "state": "firing", "severity": "low", "series": "cpu/0", "event_at": null,
+            "kind": "drift", "state": "firing", "severity": "low", "series": "cpu/0",
+            "event_at": null,
             "drift": {
-                "drift_id": drift.id.to_string(), "feature": "value", "method": "adwin", "statistic": 3.0,
-                "bound": 2.0, "p_value": 1e-7, "before": 4.8, "after": 17.2, "row": 9,
+                "drift_id": drift.id.to_string(), "feature": "value", "method": "adwin",
+                "statistic": 3.0, "bound": 2.0, "p_value": 1e-7, "before": 4.8, "after": 17.2, "row": 9,
             },
         });
         check(Finding::Drift(drift), expect);

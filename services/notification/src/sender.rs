@@ -1,9 +1,10 @@
-//! The second loop: committed alerts out to one channel. This is the edge of the system, so `apply` is not pure: it
-//! sends, and waits. Within a partition alerts are sent in their order; partitions do not wait for each other.
+//! The second loop: committed alerts out to one channel. This is the edge of the system, so `apply`
+//! is not pure: it sends, and waits. Within a partition alerts are sent in their order; partitions
+//! do not wait for each other.
 //!
-//! Offsets are committed once a whole batch has been taken by the receiver or given up. A batch that is
-//! interrupted comes again; what this process knows to be done is then skipped, and after a crash the receiver drops
-//! the repeats by their ids.
+//! Offsets are committed once a whole batch has been taken by the receiver or given up. A batch
+//! that is interrupted comes again; what this process knows to be done is then skipped, and after a
+//! crash the receiver drops the repeats by their ids.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -34,8 +35,8 @@ pub enum ChannelError {
     /// It was asked to stop; what was not sent comes again.
     #[error("stopped")]
     Stopped,
-    /// It has been busy for as long as it may be without asking the broker: leave the group, join it again and go on
-    /// with the same [`Place`].
+    /// It has been busy for as long as it may be without asking the broker: leave the group, join
+    /// it again and go on with the same [`Place`].
     #[error("the turn is over")]
     TurnOver,
     /// The exchange failed.
@@ -95,8 +96,8 @@ pub struct ChannelProcessor {
 }
 
 impl ChannelProcessor {
-    /// A processor of the channel `name`. Alerts from before `since_ms` (broker's time, milliseconds since
-    /// 1970) are not sent: a channel begins with its definition.
+    /// A processor of the channel `name`. Alerts from before `since_ms` (broker's time,
+    /// milliseconds since 1970) are not sent: a channel begins with its definition.
     pub fn new(
         name: &str,
         sender: Sender,
@@ -130,7 +131,8 @@ impl Processor for ChannelProcessor {
     }
 
     fn drop_partition(&mut self, _: &Partition) {
-        // Progress stays: it is one small entry per partition, and after an aborted commit it saves repeats.
+        // Progress stays: it is one small entry per partition, and after an aborted commit it saves
+        // repeats.
     }
 
     fn apply(&mut self, batch: &Batch) -> Result<Outputs, ChannelError> {
@@ -150,7 +152,8 @@ impl Processor for ChannelProcessor {
             }
         });
         let mut all_done = true;
-        for (slice, (progress, done)) in batch.slices.iter().zip(ends.ok_or(ChannelError::Stopped)?) {
+        for (slice, (progress, done)) in batch.slices.iter().zip(ends.ok_or(ChannelError::Stopped)?)
+        {
             self.place.progress.insert(slice.partition.clone(), progress);
             all_done &= done;
         }
@@ -197,7 +200,8 @@ impl Courier {
         let delivery = match Delivery::of(value, self.config.contributions_max) {
             Ok(delivery) => delivery,
             Err(error) => {
-                tracing::error!(channel = self.channel, offset = message.offset, %error, "alert can't be read");
+                let offset = message.offset;
+                tracing::error!(channel = self.channel, offset, %error, "alert can't be read");
                 self.dropped("undecodable");
                 return true;
             }
@@ -209,7 +213,12 @@ impl Courier {
             let (what, after) = match self.attempt(&delivery).await {
                 Ok(()) => return true,
                 Err(SendError::Refused { what }) => {
-                    tracing::error!(channel = self.channel, alert = delivery.id, error = what, "alert refused");
+                    tracing::error!(
+                        channel = self.channel,
+                        alert = delivery.id,
+                        error = what,
+                        "alert refused"
+                    );
                     self.dropped("refused");
                     return true;
                 }
@@ -218,12 +227,23 @@ impl Courier {
             *attempts += 1;
             if self.is_expired(message) {
                 let attempts = *attempts;
-                tracing::error!(channel = self.channel, alert = delivery.id, attempts, error = what, "alert given up");
+                tracing::error!(
+                    channel = self.channel,
+                    alert = delivery.id,
+                    attempts,
+                    error = what,
+                    "alert given up"
+                );
                 self.dropped("expired");
                 return true;
             }
             if *attempts == 1 {
-                tracing::warn!(channel = self.channel, alert = delivery.id, error = what, "alert not sent, trying again");
+                tracing::warn!(
+                    channel = self.channel,
+                    alert = delivery.id,
+                    error = what,
+                    "alert not sent, trying again"
+                );
             }
             metrics::counter!(names::RETRIES, "channel" => self.channel.clone()).increment(1);
             let delay = delay(&self.config, &delivery.id, *attempts, after);
@@ -239,15 +259,16 @@ impl Courier {
         let watch = Stopwatch::start();
         let result = self.sender.send(delivery).await;
         let channel = self.channel.clone();
-        metrics::histogram!(names::SEND_SECONDS, "channel" => channel.clone()).record(watch.elapsed());
+        metrics::histogram!(names::SEND_SECONDS, "channel" => channel.clone())
+            .record(watch.elapsed());
         if result.is_ok() {
             metrics::counter!(names::SENT, "channel" => channel).increment(1);
         }
         result
     }
 
-    /// By the alert's own age and not by the time spent on it: so a dead receiver's backlog is bounded, and a
-    /// restart changes nothing.
+    /// By the alert's own age and not by the time spent on it: so a dead receiver's backlog is
+    /// bounded, and a restart changes nothing.
     fn is_expired(&self, message: &Message) -> bool {
         let age_ms = (self.clock.now() / 1_000).saturating_sub(message.timestamp_ms);
         age_ms >= 0 && age_ms.unsigned_abs() >= self.config.retry_for_ms
@@ -264,9 +285,9 @@ async fn is_over(mut turn: Pin<&mut Sleep>) -> bool {
     poll_fn(|context| std::task::Poll::Ready(turn.as_mut().poll(context).is_ready())).await
 }
 
-/// The wait after so many failed attempts: doubling, from half to the whole by a hash of the id, so that
-/// deliveries that failed together do not come back together; at least what the receiver asked for, if that is no
-/// longer than the maximum.
+/// The wait after so many failed attempts: doubling, from half to the whole by a hash of the id, so
+/// that deliveries that failed together do not come back together; at least what the receiver asked
+/// for, if that is no longer than the maximum.
 fn delay(
     config: &NotificationConfig,
     id: &str,

@@ -72,7 +72,12 @@ impl NotificationProcessor {
         made.unwrap_or_else(|refused| Some(self.refusal(partition, message, refused, now)))
     }
 
-    fn alert(&self, partition: &Partition, finding: Finding, now: Micros) -> Result<Output, Refused> {
+    fn alert(
+        &self,
+        partition: &Partition,
+        finding: Finding,
+        now: Micros,
+    ) -> Result<Output, Refused> {
         let finding_name = name_of(&finding);
         let ingested_at = match &finding {
             Finding::Anomaly(anomaly) => anomaly.ingested_at,

@@ -1,5 +1,6 @@
-//! What notification knows: which findings have become alerts already, per partition and bounded. It decides what is
-//! a repeat and what the alert of a finding is; it cannot wait, log or read time.
+//! What notification knows: which findings have become alerts already, per partition and bounded.
+//! It decides what is a repeat and what the alert of a finding is; it cannot wait, log or read
+//! time.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -81,8 +82,8 @@ impl Seen {
     }
 }
 
-/// The alert of a finding: a function of the finding alone, so that it is the same on every replay, whatever
-/// of the input is still kept.
+/// The alert of a finding: a function of the finding alone, so that it is the same on every replay,
+/// whatever of the input is still kept.
 pub(crate) fn alert_of(finding: Finding) -> Alert {
     let summary = summary::of(&finding);
     match &finding {
@@ -153,8 +154,8 @@ mod tests {
     use super::*;
     use crate::summary::tests::{anomaly, drift};
 
-    /// An event of the anomaly `name`, in short: `o1` is opened with revision 1, `u2` updated, `c3` cleared; `d` is a
-    /// drift of that name.
+    /// An event of the anomaly `name`, in short: `o1` is opened with revision 1, `u2` updated, `c3`
+    /// cleared; `d` is a drift of that name.
     fn event(name: &str, event: &str) -> Finding {
         let id = Id::of(&[name.as_bytes()]);
         if event == "d" {
@@ -168,8 +169,8 @@ mod tests {
         Finding::Anomaly(Anomaly { id, phase, revision: event[1..].parse().unwrap(), ..anomaly() })
     }
 
-    /// Events as `name event`; expected are those that make an alert, and how many open ones were forgotten. Two open
-    /// and two finished ones are remembered.
+    /// Events as `name event`; expected are those that make an alert, and how many open ones were
+    /// forgotten. Two open and two finished ones are remembered.
     fn check(events: &[&str], expect: &[&str], forgotten: u64) {
         let mut state = State::new(2, 2);
         let partition = Partition::new("anomaly.detected", 0);

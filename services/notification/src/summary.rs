@@ -1,5 +1,5 @@
-//! The line for people. Keys and feature names come from outside, so whatever could break a line, hide text or
-//! steer a terminal is replaced.
+//! The line for people. Keys and feature names come from outside, so whatever could break a line,
+//! hide text or steer a terminal is replaced.
 
 use std::fmt::Write as _;
 
@@ -94,7 +94,7 @@ fn is_harmful(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{200b}'..='\u{200f}' // invisible, or turning the direction
-            | '\u{2028}'..='\u{202e}' // line and paragraph ends, embeddings and overrides of direction
+            | '\u{2028}'..='\u{202e}' // ends of lines, embeddings and overrides of direction
             | '\u{2060}'..='\u{206f}'
             | '\u{feff}'
             | '\u{e0000}'..='\u{e007f}')
@@ -137,7 +137,14 @@ pub(crate) mod tests {
     }
 
     fn contribution(feature: &str, share: f64, value: f64) -> Contribution {
-        Contribution { feature: feature.into(), share, value, expected: 4.8, lower: 1.2, upper: 9.7 }
+        Contribution {
+            feature: feature.into(),
+            share,
+            value,
+            expected: 4.8,
+            lower: 1.2,
+            upper: 9.7,
+        }
     }
 
     /// The anomaly of the first example.
@@ -219,8 +226,8 @@ pub(crate) mod tests {
                     contribution("mem", 0.04, 1.0),
                 ];
             },
-            "cpu/0 of stream default: cpu 99.2, expected 4.8 (1.2 to 9.7) [70 %]; disk missing, expected 4.8 \
-             (1.2 to 9.7) [20 %]; net 1e9, expected 4.8 (1.2 to 9.7) [6 %]; score 0.93",
+            "cpu/0 of stream default: cpu 99.2, expected 4.8 (1.2 to 9.7) [70 %]; \
+             disk missing, expected 4.8 (1.2 to 9.7) [20 %]; net 1e9, expected 4.8 (1.2 to 9.7) [6 %]; score 0.93",
         );
         check(
             |a| {
@@ -236,7 +243,8 @@ pub(crate) mod tests {
         );
         check(
             |a| (a.phase, a.rows, a.silent) = (Phase::Cleared, 1, true),
-            "cpu/0 of stream default: cleared after 1 odd row, as the series fell silent, highest score 0.93",
+            "cpu/0 of stream default: cleared after 1 odd row, as the series fell silent, \
+             highest score 0.93",
         );
         check(|a| a.contributions.clear(), "cpu/0 of stream default: score 0.93");
         let line = of(&Finding::Drift(drift()));
@@ -247,7 +255,8 @@ pub(crate) mod tests {
     fn a_key_cannot_break_the_line() {
         check(
             |a| a.series.key = "a\nb\u{1b}[31m\u{202e}c".into(),
-            "a\u{fffd}b\u{fffd}[31m\u{fffd}c of stream default: value 99.2, expected 4.8 (1.2 to 9.7), score 0.93",
+            "a\u{fffd}b\u{fffd}[31m\u{fffd}c of stream default: \
+             value 99.2, expected 4.8 (1.2 to 9.7), score 0.93",
         );
         assert_eq!(safe(&"k".repeat(300)), format!("{}…", "k".repeat(200)));
     }

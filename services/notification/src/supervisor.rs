@@ -1,9 +1,11 @@
-//! Which channels run: those that `control` defines, each on a thread of its own. A channel that is defined, changed
-//! or removed starts, starts anew or stops within a second, and no other channel notices.
+//! Which channels run: those that `control` defines, each on a thread of its own. A channel that is
+//! defined, changed or removed starts, starts anew or stops within a second, and no other channel
+//! notices.
 //!
-//! A channel sends the alerts that were committed from the moment on in which it was defined (by the broker's time of
-//! the `control` entry): a new channel is not flooded with a month of old alerts, and none is missed because a process
-//! was not there yet. A changed channel goes on where it was.
+//! A channel sends the alerts that were committed from the moment on in which it was defined (by
+//! the broker's time of the `control` entry): a new channel is not flooded with a month of old
+//! alerts, and none is missed because a process was not there yet. A changed channel goes on where
+//! it was.
 
 use std::{
     collections::BTreeMap,
@@ -29,8 +31,8 @@ const ENTRIES_MAX: usize = 1_000;
 /// The wait before a channel is opened, or its group joined, again.
 const AGAIN: Duration = Duration::from_secs(2);
 
-/// Runs the channels on a thread of its own, named `channels`, until asked to stop or until one of them can't go on.
-/// Wait for the thread before the tokio runtime is dropped.
+/// Runs the channels on a thread of its own, named `channels`, until asked to stop or until one of
+/// them can't go on. Wait for the thread before the tokio runtime is dropped.
 ///
 /// # Errors
 /// If the thread can't be made.
@@ -129,7 +131,11 @@ impl ChannelSupervisor {
             }
             if running.len() >= self.runtime.config.channels_max {
                 let channels_max = self.runtime.config.channels_max;
-                tracing::error!(channel = name, channels_max, "channel not started: too many channels");
+                tracing::error!(
+                    channel = name,
+                    channels_max,
+                    "channel not started: too many channels"
+                );
                 continue;
             }
             running.insert(name.clone(), self.start(channel)?);
@@ -163,10 +169,9 @@ impl ChannelSupervisor {
 /// Waits for a channel that was asked to stop, or has ended.
 fn end(channel: Running) -> Result<(), exchange::Error> {
     let name = channel.defined.channel.name;
-    channel
-        .thread
-        .join()
-        .unwrap_or_else(|_| Err(exchange::Error::Fatal { what: format!("channel {name} panicked") }))
+    channel.thread.join().unwrap_or_else(|_| {
+        Err(exchange::Error::Fatal { what: format!("channel {name} panicked") })
+    })
 }
 
 /// Reads what is new in `control`; says whether channels may have changed.
@@ -226,12 +231,22 @@ impl ChannelThread {
                 Err(ChannelError::TurnOver) => {}
                 Err(ChannelError::Exchange(exchange::Error::Lost { partition, wanted, first })) => {
                     let partition_name = partition.to_string();
-                    tracing::error!(channel = name, partition = partition_name, wanted, first, "alerts were gone before they were sent");
+                    tracing::error!(
+                        channel = name,
+                        partition = partition_name,
+                        wanted,
+                        first,
+                        "alerts were gone before they were sent"
+                    );
                     metrics::counter!(names::LOST, "channel" => name.clone()).increment(1);
                     place.lose(partition);
                 }
                 Err(ChannelError::Exchange(exchange::Error::Unavailable { what })) => {
-                    tracing::warn!(channel = name, error = what, "alerts can't be read now, trying again");
+                    tracing::warn!(
+                        channel = name,
+                        error = what,
+                        "alerts can't be read now, trying again"
+                    );
                     self.wait(AGAIN);
                 }
                 Err(ChannelError::Exchange(error)) => {
@@ -277,7 +292,7 @@ impl ChannelThread {
         opened
             .inspect_err(|error| {
                 let cause = std::error::Error::source(error).map(ToString::to_string);
-                tracing::error!(channel = name, %error, cause, "channel can't be opened, trying again");
+                tracing::error!(channel = name, %error, cause, "channel can't be opened");
                 self.wait(AGAIN);
             })
             .ok()

@@ -1,5 +1,5 @@
 //! Rows a second of a series on one core, with calibration, threshold and incident: `cargo bench -p oddwatch-detect`.
-#![allow(clippy::print_stdout, reason = "it is what a benchmark is for")]
+#![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "a benchmark times and tells")]
 
 use std::time::Instant;
 

@@ -1,6 +1,6 @@
 //! Raw scores of any algorithm and series become comparable: what counts is how rare a level is in this series.
 //!
-//! Levels (see [`Model::level`](crate::Model::level)) go into a small decaying histogram. The chance of a level
+//! Levels (see [`Assessment::levels`](crate::Assessment::levels)) go into a small decaying histogram. The chance of a level
 //! at least so high is the larger of two: the share of rows above it, slightly smoothed; and an exponential tail
 //! from a high quantile with the mean excess over it, which is a Pareto tail of distances (Pickands 1975; the
 //! idea of SPOT, Siffer et al. 2017, without its fit). A prior counts as some tens of rows, so the first record
@@ -187,10 +187,10 @@ impl Calibration {
         let fall = libm::exp(-WIDTH / self.excess);
         let (prior, weight) = (self.prior.table(), self.prior.rows());
         let (mut below, mut tail) = (0.0_f64, 0.0_f64);
-        for edge in 0..=BINS {
+        for (edge, &believed) in prior.iter().enumerate() {
             let above = f64::from(self.table[edge]);
             tail = if edge == start { above } else { tail * fall };
-            let share = ((above + below).max(tail) + weight * prior[edge]) / (self.rows + weight);
+            let share = ((above + below).max(tail) + weight * believed) / (self.rows + weight);
             self.table[edge] = (edge as f64 * SLOPE - libm::log(share.min(1.0))) as f32;
             if edge < BINS {
                 below = below * step + f64::from(self.counts[edge]) * half;

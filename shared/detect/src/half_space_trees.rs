@@ -10,7 +10,7 @@
 use rand_core::{RngCore, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 
-use crate::{Assessment, model::level_of, present};
+use crate::{Assessment, model::level_of, present, standard::Standard};
 
 /// The trees cover so many deviations to each side of the mean.
 const REACH: f64 = 3.0;
@@ -266,70 +266,6 @@ fn bits(rows: f32) -> f32 {
 /// What the trees can't see: bits for a distance beyond their range.
 fn bits_outside(distance: f64) -> f64 {
     if distance > REACH { libm::log2(1.0 + distance - REACH) } else { 0.0 }
-}
-
-/// A clipped exponential mean and deviation.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Standard {
-    mean: f64,
-    variance: f64,
-    rows: f64,
-    /// The last deviation that was too large to be believed at once.
-    unbelieved: f64,
-    /// Rows in a row that were far out.
-    run: u32,
-}
-
-impl Standard {
-    /// Rows after which one counts 1/e.
-    const HORIZON: f64 = 1000.0;
-    /// A deviation of more than so many units is believed when it comes the second time.
-    const CREDIBLE: f64 = 6.0;
-    /// Of a run of rows so far out, the k-th counts 1/k² until the run is long enough to be the new normal.
-    const RUN_MAX: u32 = 64;
-    /// The first rows are believed as they are.
-    const FIRST: f64 = 16.0;
-    /// Floors of the unit: a share of the mean's size, and rounding noise about 0.
-    const FLOOR: (f64, f64) = (0.002, 1e-9);
-    /// Small samples understate the spread; the unit is (1 + this / rows) times as large.
-    const SMALL_SAMPLE: f64 = 6.0;
-
-    fn expected(&self) -> f64 {
-        if self.rows > 0.0 { self.mean } else { f64::NAN }
-    }
-
-    fn unit(&self) -> f64 {
-        let rows = self.rows.max(1.0);
-        let relative = (Self::FLOOR.0 + 0.5 / (rows * rows)) * self.mean.abs();
-        (self.variance.sqrt() * (1.0 + Self::SMALL_SAMPLE / rows)).max(relative).max(Self::FLOOR.1)
-    }
-
-    /// Deviations from the mean; 0 before the first row. Far beyond all sense it ends at a million.
-    fn distance(&self, value: f64) -> f64 {
-        if self.rows > 0.0 { ((value - self.mean) / self.unit()).clamp(-1e6, 1e6) } else { 0.0 }
-    }
-
-    fn learn(&mut self, value: f64) {
-        if self.rows == 0.0 {
-            self.mean = value;
-            self.rows = 1.0;
-            return;
-        }
-        let deviation = value - self.mean;
-        let young = self.rows < Self::FIRST;
-        let far = if young { f64::INFINITY } else { Self::CREDIBLE * self.unit() };
-        let credible = far.max(self.unbelieved);
-        if deviation.abs() > credible {
-            self.unbelieved = deviation.abs();
-        }
-        let believed = deviation.clamp(-credible, credible);
-        self.run = if deviation.abs() > far { self.run.saturating_add(1) } else { 0 };
-        let run = if self.run <= Self::RUN_MAX { f64::from(self.run.max(1)) } else { 1.0 };
-        self.rows = (self.rows + 1.0).min(Self::HORIZON);
-        let rate = 1.0 / (self.rows * run * run);
-        self.mean += rate * believed;
-        self.variance = (1.0 - rate) * (self.variance + rate * believed * believed);
-    }
 }
 
 #[cfg(test)]

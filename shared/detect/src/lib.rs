@@ -12,6 +12,7 @@ pub mod incident;
 pub mod model;
 pub mod robust_z;
 pub mod series;
+mod standard;
 pub mod threshold;
 
 pub use calibration::Calibration;

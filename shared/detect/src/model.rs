@@ -41,7 +41,7 @@ impl Assessment {
             lower: vec![f64::NAN; values],
             upper: vec![f64::NAN; values],
             scale: vec![f64::NAN; values],
-            levels: vec![f64::NAN; values + 1],
+            levels: vec![0.0; values + 1],
             positions: Vec::with_capacity(values),
         }
     }

@@ -21,7 +21,7 @@ const ABSOLUTE_FLOOR: f64 = 1e-9;
 const RAW_MAX: f64 = 1e6;
 /// Small samples understate the spread; the unit is (1 + this / rows) times as large.
 const SMALL_SAMPLE: f64 = 6.0;
-/// With so few rows, half the fun is guessing: rows at which confidence is one half.
+/// Rows at which confidence is one half.
 const CONFIDENCE_ROWS: f64 = 32.0;
 
 /// Robust z-scores of the values of a series.

@@ -73,8 +73,11 @@ impl Bar {
         if self.fixed {
             return;
         }
-        let step =
-            if run > 0 { STEP / (f64::from(run) * f64::from(run)) * (1.0 - self.share) } else { -STEP * self.share };
+        let step = if run > 0 {
+            STEP / (f64::from(run) * f64::from(run)) * (1.0 - self.share)
+        } else {
+            -STEP * self.share
+        };
         self.correction = (self.correction + step).clamp(CORRECTION.0, CORRECTION.1);
     }
 }

@@ -1,10 +1,10 @@
 //! Adaptive windowing, ADWIN (Bifet & Gavaldà 2007: "Learning from time-changing data with adaptive
 //! windowing"): the window since the last change, kept in an exponential histogram of at most
-//! [`PER_SIZE`] buckets of each power of two; a change is where some cut leaves two means further apart than
+//! 5 buckets of each power of two; a change is where some cut leaves two means further apart than
 //! chance explains.
 //!
 //! The bound is the paper's variance-aware one, with two changes: the variance of means is measured
-//! ([`Noise`]) and not that of independent rows; and a difference below [`EFFECT_MIN`] units is no drift however
+//! ([`Noise`]) and not that of independent rows; and a difference of less than half a deviation is no drift however
 //! sure it is.
 
 use crate::{Change, Noise, Standard};
@@ -47,20 +47,13 @@ struct Sums {
 impl std::ops::Add for Sums {
     type Output = Self;
     fn add(self, other: Self) -> Self {
-        Self {
-            clipped: self.clipped + other.clipped,
-            told: self.told + other.told,
-        }
+        Self { clipped: self.clipped + other.clipped, told: self.told + other.told }
     }
 }
 
 impl Default for Adwin {
     fn default() -> Self {
-        Self {
-            sizes: Box::new([Buckets::default(); SIZES]),
-            rows: 0,
-            pushed: 0,
-        }
+        Self { sizes: Box::new([Buckets::default(); SIZES]), rows: 0, pushed: 0 }
     }
 }
 
@@ -161,11 +154,7 @@ impl Chance {
     fn new(old: f64, new: f64, noise: &Noise, unit: f64) -> Self {
         let variance = noise.long_run(old) / old + noise.long_run(new) / new;
         let range = 2.0 * Standard::CLIP * unit * (1.0 / old + 1.0 / new);
-        Self {
-            variance,
-            range,
-            cuts: 2.0 * libm::log(old + new),
-        }
+        Self { variance, range, cuts: 2.0 * libm::log(old + new) }
     }
 
     fn bound(&self, confidence: f64) -> f64 {
@@ -189,11 +178,7 @@ mod tests {
 
     #[test]
     fn the_bound_and_the_chance_are_inverse() {
-        let chance = Chance {
-            variance: 0.02,
-            range: 0.3,
-            cuts: 14.0,
-        };
+        let chance = Chance { variance: 0.02, range: 0.3, cuts: 14.0 };
         for p in [1e-12, 1e-6, 0.1] {
             assert!((chance.of(chance.bound(p)) / p - 1.0).abs() < 1e-9);
         }

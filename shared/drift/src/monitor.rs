@@ -50,10 +50,8 @@ impl Monitor {
     /// tests, in (0, 1).
     pub fn new(tests: &[DriftTest], confidence: f64, values: usize) -> Self {
         let wants = |test| tests.contains(&test);
-        let count = [DriftTest::Adwin, DriftTest::PageHinkley]
-            .into_iter()
-            .filter(|&t| wants(t))
-            .count();
+        let count =
+            [DriftTest::Adwin, DriftTest::PageHinkley].into_iter().filter(|&t| wants(t)).count();
         let family = (values * count).max(1) as f64;
         let watch = Watch {
             standard: Standard::default(),
@@ -61,16 +59,8 @@ impl Monitor {
             adwin: wants(DriftTest::Adwin).then(Adwin::default),
             page_hinkley: wants(DriftTest::PageHinkley).then(PageHinkley::default),
         };
-        let watches = if count > 0 {
-            vec![watch; values]
-        } else {
-            vec![]
-        };
-        Self {
-            confidence: confidence / family,
-            family,
-            watches: watches.into(),
-        }
+        let watches = if count > 0 { vec![watch; values] } else { vec![] };
+        Self { confidence: confidence / family, family, watches: watches.into() }
     }
 
     /// Takes the next row in and tells the surest drift found at it, if any. Missing values (NaN) are skipped.
@@ -88,22 +78,8 @@ impl Monitor {
             };
             let p_value = (change.p_value * family).min(1.0);
             if best.is_none_or(|b| p_value < b.p_value) {
-                let Change {
-                    statistic,
-                    bound,
-                    before,
-                    after,
-                    ..
-                } = change;
-                best = Some(Found {
-                    value,
-                    test,
-                    statistic,
-                    bound,
-                    p_value,
-                    before,
-                    after,
-                });
+                let Change { statistic, bound, before, after, .. } = change;
+                best = Some(Found { value, test, statistic, bound, p_value, before, after });
             }
         }
         if let Some(found) = &best {
@@ -115,18 +91,10 @@ impl Monitor {
     /// Bytes it takes, the heap included; constant over its life.
     pub fn bytes(&self) -> usize {
         let adwin = |watch: &Watch| {
-            if watch.adwin.is_some() {
-                Adwin::bytes()
-            } else {
-                0
-            }
+            if watch.adwin.is_some() { Adwin::bytes() } else { 0 }
         };
         size_of::<Self>()
-            + self
-                .watches
-                .iter()
-                .map(|w| size_of::<Watch>() + adwin(w))
-                .sum::<usize>()
+            + self.watches.iter().map(|w| size_of::<Watch>() + adwin(w)).sum::<usize>()
     }
 }
 
@@ -146,10 +114,7 @@ impl Watch {
         });
         let adwin = adwin.map(|change| (DriftTest::Adwin, change));
         let page_hinkley = page_hinkley.map(|change| (DriftTest::PageHinkley, change));
-        adwin
-            .into_iter()
-            .chain(page_hinkley)
-            .min_by(|a, b| a.1.p_value.total_cmp(&b.1.p_value))
+        adwin.into_iter().chain(page_hinkley).min_by(|a, b| a.1.p_value.total_cmp(&b.1.p_value))
     }
 
     /// The noise stays: how much means differ without drift is worth remembering.

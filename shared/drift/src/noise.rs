@@ -2,7 +2,7 @@
 //!
 //! The textbook bounds assume independent rows. Rows of machines are not: means of 100 rows of an AR(.9) series
 //! vary 19 times as much as if they were, and those of a daily curve far more. So the variance of means is
-//! measured, at every power of two, from adjacent blocks (the allan variance, Allan 1966), over all the series'
+//! measured, at every power of two, from adjacent blocks (the Allan variance, Allan 1966), over all the series'
 //! life and across its drifts: a curve that comes every day is known after some days.
 
 /// Block sizes up to 2^15 rows.

@@ -54,11 +54,7 @@ impl PageHinkley {
 
     /// A change, if one is going on at this confidence (the chance of a false alarm at a row).
     pub fn change(&self, confidence: f64, noise: &Noise, standard: &Standard) -> Option<Change> {
-        let side = if self.up.sum > self.down.sum {
-            &self.up
-        } else {
-            &self.down
-        };
+        let side = if self.up.sum > self.down.sum { &self.up } else { &self.down };
         let ripe = self.rows >= ROWS_MIN && side.rows >= LASTING;
         if !(ripe && side.sum >= GOING_ON * side.peak) {
             return None;
@@ -76,11 +72,7 @@ impl PageHinkley {
             statistic: side.sum,
             bound,
             p_value: (2.0 * libm::exp(-decay * side.sum)).min(1.0),
-            before: if earlier > 0.0 {
-                (self.told - side.told) / earlier
-            } else {
-                self.mean
-            },
+            before: if earlier > 0.0 { (self.told - side.told) / earlier } else { self.mean },
             after: side.told / side.rows,
         })
     }
@@ -119,8 +111,7 @@ mod tests {
             test.push(clipped, value, &standard);
             standard.learn(value);
             noise.push(clipped);
-            test.change(1e-6, &noise, &standard)
-                .map(|change| (row, change))
+            test.change(1e-6, &noise, &standard).map(|change| (row, change))
         })
     }
 
@@ -133,11 +124,7 @@ mod tests {
             "{change:?}"
         );
         assert_eq!(found(1024.0, 0.0, 0.9).map(|f| f.0), Some(row));
-        assert_eq!(
-            found(-1024.0, 64.0, 0.9).map(|f| f.0),
-            Some(row),
-            "either direction"
-        );
+        assert_eq!(found(-1024.0, 64.0, 0.9).map(|f| f.0), Some(row), "either direction");
         assert_eq!(found(1.0, 0.0, 0.0), None);
     }
 }

@@ -24,10 +24,7 @@ impl Standard {
 
     /// One unit of deviation, in the value's unit; positive.
     pub fn unit(&self) -> f64 {
-        self.variance
-            .sqrt()
-            .max(Self::FLOOR.0 * self.mean.abs())
-            .max(Self::FLOOR.1)
+        self.variance.sqrt().max(Self::FLOOR.0 * self.mean.abs()).max(Self::FLOOR.1)
     }
 
     /// The value, or the nearest one within [`CLIP`](Self::CLIP) units of the mean.
@@ -51,11 +48,7 @@ impl Standard {
         } else {
             (Self::CREDIBLE * self.unit()).max(self.unbelieved)
         };
-        self.unbelieved = if deviation.abs() > credible {
-            deviation.abs()
-        } else {
-            0.0
-        };
+        self.unbelieved = if deviation.abs() > credible { deviation.abs() } else { 0.0 };
         let believed = deviation.clamp(-credible, credible);
         self.rows = (self.rows + 1.0).min(Self::HORIZON);
         let rate = 1.0 / self.rows;
@@ -71,9 +64,7 @@ mod tests {
     #[test]
     fn mean_and_deviation_of_the_first_rows_are_exact() {
         let mut standard = Standard::default();
-        [2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0]
-            .into_iter()
-            .for_each(|v| standard.learn(v));
+        [2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0].into_iter().for_each(|v| standard.learn(v));
         assert!((standard.mean - 5.0).abs() < 1e-12 && (standard.unit() - 2.0).abs() < 1e-12);
     }
 

@@ -36,18 +36,12 @@ fn daily(row: usize, _: &mut f64, dice: &mut Dice) -> f64 {
 
 fn series(law: Law, rows: usize, seed: u64) -> Vec<f64> {
     let (mut dice, mut state) = (Dice(seed << 32), 0.0);
-    (0..rows)
-        .map(|row| law(row, &mut state, &mut dice))
-        .collect()
+    (0..rows).map(|row| law(row, &mut state, &mut dice)).collect()
 }
 
 fn findings(values: &[f64], tests: &[DriftTest]) -> Vec<(usize, Found)> {
     let mut monitor = Monitor::new(tests, 1e-6, 1);
-    values
-        .iter()
-        .enumerate()
-        .filter_map(|(row, &v)| Some((row, monitor.push(&[v])?)))
-        .collect()
+    values.iter().enumerate().filter_map(|(row, &v)| Some((row, monitor.push(&[v])?))).collect()
 }
 
 const BOTH: &[DriftTest] = &[DriftTest::Adwin, DriftTest::PageHinkley];
@@ -58,17 +52,9 @@ fn false_alarms_are_few() {
     // Law, and findings allowed in 20 times 20,000 rows (the daily curve: a fortnight), by ADWIN and Page-Hinkley.
     let laws: &[(&str, Law, [usize; 2])] = &[
         ("normal", normal, [0, 0]),
-        (
-            "exponential",
-            |_, _, d| -libm::log(1.0 - d.uniform()),
-            [0, 0],
-        ),
+        ("exponential", |_, _, d| -libm::log(1.0 - d.uniform()), [0, 0]),
         ("lognormal", |_, _, d| libm::exp(d.normal()), [0, 0]),
-        (
-            "rare ones",
-            |_, _, d| f64::from(u8::from(d.uniform() < 0.02)),
-            [3, 0],
-        ),
+        ("rare ones", |_, _, d| f64::from(u8::from(d.uniform() < 0.02)), [3, 0]),
         ("AR(.5)", |_, s, d| auto_regressive(0.5, s, d), [0, 0]),
         ("AR(.9)", |_, s, d| auto_regressive(0.9, s, d), [0, 0]),
         ("AR(.99)", |_, s, d| auto_regressive(0.99, s, d), [2, 4]),
@@ -89,10 +75,7 @@ fn false_alarms_are_few() {
                 .collect();
             let sum = counts.iter().sum::<usize>();
             bad |= sum > *allowed;
-            report += &format!(
-                "{name:20} {:12} {sum} of {allowed} {counts:?}\n",
-                test.name()
-            );
+            report += &format!("{name:20} {:12} {sum} of {allowed} {counts:?}\n", test.name());
         }
     }
     assert!(!bad, "drifts found where there are none\n{report}");
@@ -126,10 +109,7 @@ fn a_lasting_step_is_found_once() {
             }
         }
     }
-    assert!(
-        !bad,
-        "rows after which a step of 3 deviations is found\n{report}"
-    );
+    assert!(!bad, "rows after which a step of 3 deviations is found\n{report}");
 }
 
 #[test]
@@ -142,30 +122,19 @@ fn what_is_told() {
         let values = [dice.normal(), 100.0 + dice.normal() + step, f64::NAN];
         found.extend(monitor.push(&values));
     }
-    let [found] = found[..] else {
-        panic!("{found:?}")
-    };
+    let [found] = found[..] else { panic!("{found:?}") };
     assert_eq!(found.value, 1);
-    assert!(
-        (found.before - 100.0).abs() < 0.5 && (found.after - 140.0).abs() < 5.0,
-        "{found:?}"
-    );
+    assert!((found.before - 100.0).abs() < 0.5 && (found.after - 140.0).abs() < 5.0, "{found:?}");
     assert!(found.p_value < 1e-6 && found.statistic > found.bound && found.bound > 0.0);
 }
 
 #[test]
 fn steps_of_constants_and_no_tests() {
-    let step: Vec<f64> = (0..1000)
-        .map(|row| if row < 500 { 1e6 } else { 1.1e6 })
-        .collect();
+    let step: Vec<f64> = (0..1000).map(|row| if row < 500 { 1e6 } else { 1.1e6 }).collect();
     assert_eq!(findings(&step, BOTH).len(), 1);
     assert_eq!(findings(&step, &[]).len(), 0);
-    let wobble: Vec<f64> = (0..1000)
-        .map(|row| if row < 500 { 1e6 } else { 1e6 + 1.0 })
-        .collect();
+    let wobble: Vec<f64> = (0..1000).map(|row| if row < 500 { 1e6 } else { 1e6 + 1.0 }).collect();
     assert_eq!(findings(&wobble, BOTH).len(), 0);
-    let wild: Vec<f64> = (0..1000)
-        .map(|row| if row % 333 == 300 { 1e300 } else { 1.0 })
-        .collect();
+    let wild: Vec<f64> = (0..1000).map(|row| if row % 333 == 300 { 1e300 } else { 1.0 }).collect();
     assert_eq!(findings(&wild, BOTH).len(), 0);
 }

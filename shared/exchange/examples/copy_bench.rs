@@ -69,7 +69,8 @@ fn producer(brokers: &str, settings: &[(&str, &str)]) -> Result<BaseProducer, Bo
 fn fill(brokers: &str, topic: &str, records: usize) -> Result<(), Box<dyn Error>> {
     let producer = producer(brokers, &[("linger.ms", "20")])?;
     for i in 0..records {
-        let record = format!(r#"{{"series":"s{:06}","time":{:013},"value":{:.6}}}"#, i % 1_000, i, 1.5);
+        let record =
+            format!(r#"{{"series":"s{:06}","time":{:013},"value":{:.6}}}"#, i % 1_000, i, 1.5);
         let record = format!("{record:57}");
         let number = (i % PARTITIONS as usize) as i32;
         let to = BaseRecord::<(), _>::to(topic).partition(number);

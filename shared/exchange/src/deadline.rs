@@ -4,7 +4,10 @@
 use std::time::{Duration, Instant};
 
 /// An instant, to measure from or to wait for.
-#[expect(clippy::disallowed_methods, reason = "waiting needs a monotonic clock; no data depends on it")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "waiting needs a monotonic clock; no data depends on it"
+)]
 pub(crate) fn now() -> Instant {
     Instant::now()
 }

@@ -27,8 +27,12 @@ impl Fault {
         match self {
             Self::Full => Ok(CommitOutcome::Full),
             Self::Rewind => Ok(CommitOutcome::Rewound),
-            Self::DieBefore => Err(Error::Fatal { what: "died before the commit, as planned".into() }),
-            Self::DieAfter => Err(Error::Fatal { what: "died after the commit, as planned".into() }),
+            Self::DieBefore => {
+                Err(Error::Fatal { what: "died before the commit, as planned".into() })
+            }
+            Self::DieAfter => {
+                Err(Error::Fatal { what: "died after the commit, as planned".into() })
+            }
         }
     }
 }

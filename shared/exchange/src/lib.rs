@@ -24,8 +24,7 @@ pub use memory::{MemoryExchange, MemoryOptions};
 pub use placement::murmur2_partition;
 pub use port::{
     Append, Assignment, Batch, CommitOutcome, Committed, Error, Event, Exchange, FollowFrom,
-    Follower, Group, Header, MESSAGE_BYTES_MAX,
-    METADATA_BYTES_MAX, Member, Message, Offset, Output, Outputs, Partition, PollLimits,
-    Slice, Start, TopicInfo, TopicSpec,
+    Follower, Group, Header, MESSAGE_BYTES_MAX, METADATA_BYTES_MAX, Member, Message, Offset,
+    Output, Outputs, Partition, PollLimits, Slice, Start, TopicInfo, TopicSpec,
 };
 pub use worker::{Processor, Step, Worker};

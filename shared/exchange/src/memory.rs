@@ -84,7 +84,8 @@ impl Exchange for MemoryExchange {
         let mut state = self.shared.lock();
         for spec in specs {
             if spec.partitions == 0 {
-                let what = format!("topic {}: 0 partitions asked for, at least 1 expected", spec.name);
+                let what =
+                    format!("topic {}: 0 partitions asked for, at least 1 expected", spec.name);
                 return Err(Error::Topic { what });
             }
             match state.by_name.get(&spec.name) {

@@ -21,10 +21,7 @@ pub struct Partition {
 impl Partition {
     /// A partition by topic name and number.
     pub fn new(topic: impl Into<Arc<str>>, number: u32) -> Self {
-        Self {
-            topic: topic.into(),
-            number,
-        }
+        Self { topic: topic.into(), number }
     }
 }
 

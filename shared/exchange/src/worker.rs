@@ -118,11 +118,7 @@ impl<P: Processor> Worker<P> {
             Event::Batch(batch) => {
                 self.counts.batch(&batch);
                 let outputs = self.processor.apply(&batch)?;
-                if batch.replay {
-                    Ok(Step::Worked)
-                } else {
-                    self.commit(outputs)
-                }
+                if batch.replay { Ok(Step::Worked) } else { self.commit(outputs) }
             }
             Event::Idle(at_end) => {
                 let outputs = self.processor.idle(&at_end)?;
@@ -178,9 +174,7 @@ impl<P: Processor> Worker<P> {
 
 impl Counts {
     fn new(group: &str) -> Self {
-        let of = |name, kind: &'static str| {
-            metrics::counter!(name, "group" => group.to_owned(), "kind" => kind)
-        };
+        let of = |name, kind: &'static str| metrics::counter!(name, "group" => group.to_owned(), "kind" => kind);
         Self {
             live_batches: of(names::BATCHES, "live"),
             live_messages: of(names::MESSAGES, "live"),

@@ -70,11 +70,9 @@ fn tasks(text: &str, found: &mut Gathered<'_>) {
 }
 
 fn meminfo(text: &str, found: &mut Gathered<'_>) {
-    for (name, series) in [
-        ("Cached", "memory/cached"),
-        ("AnonPages", "memory/anonymous"),
-        ("Dirty", "disk/waiting"),
-    ] {
+    for (name, series) in
+        [("Cached", "memory/cached"), ("AnonPages", "memory/anonymous"), ("Dirty", "disk/waiting")]
+    {
         if let Some(kilobytes) = field(text, name) {
             found.gauge(series, Unit::Bytes, kilobytes * 1024.0);
         }
@@ -156,10 +154,7 @@ mod tests {
             },
             &[("system/context_switches", 1_000.0), ("system/running", 4.0)],
         );
-        check(
-            |found, _| tasks("0.66 0.65 0.52 1/179 25692\n", found),
-            &[("system/tasks", 179.0)],
-        );
+        check(|found, _| tasks("0.66 0.65 0.52 1/179 25692\n", found), &[("system/tasks", 179.0)]);
         check(
             |found, _| meminfo("Cached:  4 kB\nDirty:  2 kB\n", found),
             &[("memory/cached", 4096.0), ("disk/waiting", 2048.0)],

@@ -71,7 +71,8 @@ impl Chart<'_> {
         let radius = if frame.has_axes() { 2.6 } else { 1.8 };
         for point in self.points.iter().filter(|p| p.odd && p.value.is_finite()) {
             let (x, y) = (x(point.at), scale.y(point.value));
-            let _ = write!(svg, "<circle class=\"odd\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{radius}\"/>");
+            let _ =
+                write!(svg, "<circle class=\"odd\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{radius}\"/>");
         }
         svg.push_str("</svg>");
         svg
@@ -221,7 +222,8 @@ fn axes(svg: &mut String, scale: &Scale<'_>, unit: Unit) {
     }
     for second in ticks(0.0, scale.ends, 10.0) {
         let (x, y) = (scale.x(second), scale.frame.height - 5.0);
-        let _ = write!(svg, "<text class=\"tick x\" x=\"{x:.1}\" y=\"{y:.1}\">{second:.0} s</text>");
+        let _ =
+            write!(svg, "<text class=\"tick x\" x=\"{x:.1}\" y=\"{y:.1}\">{second:.0} s</text>");
     }
 }
 

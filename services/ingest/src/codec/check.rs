@@ -38,7 +38,8 @@ pub(crate) fn record<'a>(
     not_in_future(context, event_at)?;
     let values_max = context.config.features_max;
     if values_total > values_max {
-        let detail = format!("the record has {values_total} values, at most {values_max} are taken");
+        let detail =
+            format!("the record has {values_total} values, at most {values_max} are taken");
         return Err(Fault::new(Reason::TooManyFeatures, detail));
     }
     let (names, values) = match &context.spec.features {
@@ -73,7 +74,10 @@ fn key<'a>(context: &Context<'a>, series: Option<Cow<'a, str>>) -> Result<Cow<'a
                 return Err(Fault::new(Reason::NoSeries, detail));
             }
             Some(key) => Cow::Borrowed(std::str::from_utf8(key).map_err(|_| {
-                Fault::new(Reason::WrongType, "the message's key is no UTF-8 and can't name a series")
+                Fault::new(
+                    Reason::WrongType,
+                    "the message's key is no UTF-8 and can't name a series",
+                )
             })?),
         },
     };
@@ -96,7 +100,8 @@ fn not_in_future(context: &Context<'_>, event_at: Micros) -> Result<(), Fault> {
         return Ok(());
     }
     let ahead_ms = event_at.saturating_sub(context.ingested_at) / 1_000;
-    let detail = format!("the time is {ahead_ms} ms past the message's own, at most {future_ms} are taken");
+    let detail =
+        format!("the time is {ahead_ms} ms past the message's own, at most {future_ms} are taken");
     Err(Fault::new(Reason::Future, detail))
 }
 

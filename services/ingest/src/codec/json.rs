@@ -67,14 +67,12 @@ pub(crate) fn key_of(spec: &StreamSpec, text: &str) -> Option<String> {
 }
 
 /// Reads one record.
-fn one(
-    context: &Context<'_>,
-    bytes: &[u8],
-    then: &mut dyn FnMut(Result<Record<'_>, Fault>),
-) {
+fn one(context: &Context<'_>, bytes: &[u8], then: &mut dyn FnMut(Result<Record<'_>, Fault>)) {
     if first(bytes) != Some(b'{') {
         return then(Err(match serde_json::from_slice::<IgnoredAny>(bytes) {
-            Ok(_) => Fault::new(Reason::WrongType, "a record is a JSON object, this is another value"),
+            Ok(_) => {
+                Fault::new(Reason::WrongType, "a record is a JSON object, this is another value")
+            }
             Err(error) => not_json(&error, bytes),
         }));
     }

@@ -79,7 +79,8 @@ fn values(found: &v1::Record) -> Result<Found<'_>, Fault> {
     for &index in &found.missing {
         let Some(value) = list.get_mut(index as usize) else {
             let len = found.value_list.len();
-            let detail = format!("missing names value {index} of {len}: an index from 0 is expected");
+            let detail =
+                format!("missing names value {index} of {len}: an index from 0 is expected");
             return Err(Fault::new(Reason::Undecodable, detail));
         };
         *value = 0.0;

@@ -107,7 +107,13 @@ fn json_arrays_refuse_record_by_record() {
     check("[]", &[]);
     check(
         r#"[{"series":"a","time":5,"value":1}, 7, {"time":6,"value":"x"}, {"time":7,"value":1e999}, {"time":8,"value":2}]"#,
-        &["a@5 value=1", "!WRONG_TYPE object", "!WRONG_TYPE /value", "!NON_FINITE", "kafka@8 value=2"],
+        &[
+            "a@5 value=1",
+            "!WRONG_TYPE object",
+            "!WRONG_TYPE /value",
+            "!NON_FINITE",
+            "kafka@8 value=2",
+        ],
     );
     check(r#"[{"time":5,"value":1}, {"time":6,"value":1]"#, &["!UNDECODABLE line 1 column"]);
     let spec = StreamSpec::new(&Stream::implicit());
@@ -127,7 +133,10 @@ fn bad_json_says_why() {
     check("{\"series\":\"\u{1}\"}", &["!UNDECODABLE control character"]);
     check(r#"{"time":5,"value":1} x"#, &["!UNDECODABLE trailing"]);
     check("5", &["!WRONG_TYPE object"]);
-    check(r#"{"time":5,"value":"1"}"#, &["!WRONG_TYPE /value: the text \"1\" found where a number"]);
+    check(
+        r#"{"time":5,"value":"1"}"#,
+        &["!WRONG_TYPE /value: the text \"1\" found where a number"],
+    );
     check(r#"{"time":5,"value":[1]}"#, &["!WRONG_TYPE /value: an array"]);
     check(r#"{"time":5,"values":{"a":"x"}}"#, &["!WRONG_TYPE /values, \"a\""]);
     check(r#"{"time":5,"values":[1,{}]}"#, &["!WRONG_TYPE /values/1: an object"]);
@@ -244,7 +253,10 @@ fn defined_features_give_names_and_order() {
     check(r#""values":{"load":2}"#, "a@5 temp=NaN load=2");
     check(r#""values":[1]"#, "a@5 temp=1 load=NaN");
     check(r#""values":[1,2,3]"#, "!UNKNOWN_FEATURE value 2 is no feature");
-    check(r#""values":{"fan":2}"#, "!UNKNOWN_FEATURE \"fan\" is no feature of the stream, which has \"temp\", \"load\"");
+    check(
+        r#""values":{"fan":2}"#,
+        "!UNKNOWN_FEATURE \"fan\" is no feature of the stream, which has \"temp\", \"load\"",
+    );
     check(r#""values":{"load":2,"load":3}"#, "!UNDECODABLE twice");
     check(r#""value":1"#, "!UNKNOWN_FEATURE \"value\"");
     check(r#""values":{"load":null}"#, "!NO_VALUE");

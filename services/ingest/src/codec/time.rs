@@ -198,7 +198,8 @@ fn offset_in(zone: &Tz, local: NaiveDateTime) -> i64 {
         match zone.offset_from_local_datetime(&before) {
             LocalResult::Single(offset) => return offset.fix().local_minus_utc().into(),
             LocalResult::Ambiguous(first, second) => {
-                let (first, second) = (first.fix().local_minus_utc(), second.fix().local_minus_utc());
+                let (first, second) =
+                    (first.fix().local_minus_utc(), second.fix().local_minus_utc());
                 // The larger offset comes first; behind a gap the later one is in force.
                 let offset = if before == local { first.max(second) } else { first.min(second) };
                 return offset.into();

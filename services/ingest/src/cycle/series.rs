@@ -2,7 +2,6 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::is_same;
 use crate::streams::FeatureSet;
 
 /// Series by key and names. The order of the map is never looked at.
@@ -52,7 +51,8 @@ impl SeriesTable {
 
     fn find(&mut self, first: usize, features: &FeatureSet) -> usize {
         let mut at = first;
-        while !is_same(&self.entries[at].features, features) {
+        // Each set of names stands once per cycle (`NameSets`), so its address tells it.
+        while !Arc::ptr_eq(&self.entries[at].features, features) {
             match self.entries[at].next {
                 Some(next) => at = next,
                 None => {

@@ -212,6 +212,14 @@ fn sources_tick_with_the_clock_at_their_end_only() {
 }
 
 #[test]
+fn a_wrong_timestamp_does_not_end_all_windows() {
+    let mut run = Run::new(defaults());
+    run.assign(0);
+    let slices = [run.slice(0, &[(i64::MAX / 1_000, "broken")], false)];
+    assert_eq!(ticks(&run.apply(100, &slices)), [("records/0".to_owned(), 400)]);
+}
+
+#[test]
 fn a_source_of_which_nothing_is_known_does_not_tick() {
     let mut run = Run::new(defaults());
     run.assign(0);
@@ -265,8 +273,12 @@ fn refusals_say_where_and_many_of_one_message_are_told_as_one() {
     let bad = format!("[{}]", vec!["{}"; 5_000].join(","));
     let slices = [run.slice(0, &[(1, "x"), (2, r#"[{},{"time":1}]"#), (3, &bad)], false)];
     run.apply(1, &slices);
-    let found: Vec<_> =
-        run.refusals.iter().take(3).map(|r| (r.reason, r.offset, r.index, &r.payload[..])).collect();
+    let found: Vec<_> = run
+        .refusals
+        .iter()
+        .take(3)
+        .map(|r| (r.reason, r.offset, r.index, &r.payload[..]))
+        .collect();
     assert_eq!(found[0], (Reason::Undecodable, 1, 0, &b"x"[..]));
     assert_eq!(found[1], (Reason::NoTime, 2, 0, &b"{}"[..]));
     assert_eq!(found[2], (Reason::NoSeries, 2, 1, &br#"{"time":1}"#[..]));

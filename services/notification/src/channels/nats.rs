@@ -1,7 +1,8 @@
-//! NATS: the quick fan-out of alerts. One message per state on `alerts.<severity>.<stream>.<key>`, with
-//! `Nats-Msg-Id` so that a JetStream stream which covers the subjects drops repeats; whether there is one is the
-//! user's business. A message counts as sent once it is flushed to a server that was connected; what a server takes
-//! with it in the very moment it dies is lost to NATS. Whoever must have every alert reads `alerts` or a webhook.
+//! NATS: the quick fan-out of alerts. One message per state on `alerts.<severity>.<stream>.<key>`,
+//! with `Nats-Msg-Id` so that a JetStream stream which covers the subjects drops repeats; whether
+//! there is one is the user's business. A message counts as sent once it is flushed to a server
+//! that was connected; what a server takes with it in the very moment it dies is lost to NATS.
+//! Whoever must have every alert reads `alerts` or a webhook.
 
 use std::time::Duration;
 
@@ -54,14 +55,15 @@ impl Nats {
         if let Some(Ok(trace)) = trace {
             headers.insert("traceparent", trace);
         }
-        client.publish_with_headers(subject(delivery), headers, delivery.body.clone()).await.map_err(
-            |error| match error.kind() {
+        client
+            .publish_with_headers(subject(delivery), headers, delivery.body.clone())
+            .await
+            .map_err(|error| match error.kind() {
                 PublishErrorKind::Send => SendError::retry(error),
                 PublishErrorKind::MaxPayloadExceeded | PublishErrorKind::InvalidSubject => {
                     SendError::refused(error)
                 }
-            },
-        )?;
+            })?;
         client.flush().await.map_err(SendError::retry)
     }
 
@@ -82,9 +84,10 @@ fn subject(delivery: &Delivery) -> String {
     format!("alerts.{}.{}.{}", delivery.severity, token(&delivery.stream), token(&delivery.key))
 }
 
-/// A name as one token of a subject: `.`, `*`, `>`, `%`, spaces and control characters are percent-encoded
-/// (byte by byte, in capitals), so that different names stay different and anybody can read them back. An empty name
-/// is a lone `%`. One that is too long keeps its beginning, `%~` and a hash.
+/// A name as one token of a subject: `.`, `*`, `>`, `%`, spaces and control characters are
+/// percent-encoded (byte by byte, in capitals), so that different names stay different and anybody
+/// can read them back. An empty name is a lone `%`. One that is too long keeps its beginning, `%~`
+/// and a hash.
 fn token(name: &str) -> String {
     if name.is_empty() {
         return "%".into();

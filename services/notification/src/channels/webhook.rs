@@ -1,5 +1,5 @@
-//! Webhooks as <https://www.standardwebhooks.com> says: one POST per state of an alert, with an id by which the
-//! receiver drops repeats, and signed if there is a secret.
+//! Webhooks as <https://www.standardwebhooks.com> says: one POST per state of an alert, with an id
+//! by which the receiver drops repeats, and signed if there is a secret.
 
 use std::time::Duration;
 
@@ -16,7 +16,8 @@ use sha2::Sha256;
 use super::{OpenError, SendError};
 use crate::payload::Delivery;
 
-/// How much of an answer is read, so that the connection can be used again; the rest is cut off with it.
+/// How much of an answer is read, so that the connection can be used again; the rest is cut off
+/// with it.
 const ANSWER_BYTES_MAX: usize = 16 * 1024;
 /// How long that may take once the status is known.
 const ANSWER_WAIT: Duration = Duration::from_secs(1);

@@ -133,9 +133,8 @@ fn an_aborted_commit_loses_and_doubles_nothing() {
         alerts(&world)
     };
     let commits = Arc::new(AtomicU32::new(0));
-    let hook: FaultHook = Arc::new(move |_| {
-        (commits.fetch_add(1, Ordering::Relaxed) < 3).then_some(Fault::Rewind)
-    });
+    let hook: FaultHook =
+        Arc::new(move |_| (commits.fetch_add(1, Ordering::Relaxed) < 3).then_some(Fault::Rewind));
     let world = World::with_faults(Some(hook));
     find_some(&world);
     world.notify();
@@ -176,9 +175,8 @@ fn poison_is_refused_with_its_reason_and_the_rest_goes_on() {
         ("k1", Reason::UnknownVersion, "anomaly.detected/1", 0),
         ("k2", Reason::Undecodable, "drift.detected/1", 0),
     ];
-    let expect = expect.map(|(key, reason, source, offset)| {
-        (key.to_owned(), reason, source.to_owned(), offset)
-    });
+    let expect = expect
+        .map(|(key, reason, source, offset)| (key.to_owned(), reason, source.to_owned(), offset));
     assert_eq!(refused, expect);
     // Nothing of it comes again after a restart.
     world.notify();

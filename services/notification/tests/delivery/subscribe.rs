@@ -100,7 +100,8 @@ fn subscribers_are_limited_and_make_room_when_they_go() {
     let refused = server.subscribe(&runtime, SubscribeRequest::default()).unwrap_err();
     assert_eq!(refused.code(), Code::ResourceExhausted);
     assert!(refused.message().contains("notification.subscribers_max"), "{refused}");
-    // Nobody reads `first`, and its reader has more to tell than fits: it must see all the same that it is gone.
+    // Nobody reads `first`, and its reader has more to tell than fits: it must see all the same
+    // that it is gone.
     for revision in 1..10 {
         world.alert(&anomaly("a", revision, Phase::Updated));
     }

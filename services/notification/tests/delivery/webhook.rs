@@ -150,8 +150,8 @@ fn a_delivery_is_signed_and_says_what_happened() {
     assert_ne!(second.header("webhook-id"), first.header("webhook-id"));
 }
 
-/// Two alerts `a` and `b` to a receiver that gives these answers; `expect` are the deliveries it sees, with
-/// nothing behind them.
+/// Two alerts `a` and `b` to a receiver that gives these answers; `expect` are the deliveries it
+/// sees, with nothing behind them.
 fn check(answers: &[Answer], config: NotificationConfig, expect: &[&str]) {
     let (world, runtime) = (World::new(), runtime());
     let mut receiver = Receiver::start(&runtime, answers, Answer::Status(200));
@@ -177,7 +177,11 @@ fn what_may_pass_is_tried_again_in_order_with_the_same_id() {
     use Answer::Status;
     check(&[], config(), &["a", "b"]);
     check(&[Status(500)], config(), &["a", "a", "b"]);
-    check(&[Status(200), Status(503), Status(429), Status(408)], config(), &["a", "b", "b", "b", "b"]);
+    check(
+        &[Status(200), Status(503), Status(429), Status(408)],
+        config(),
+        &["a", "b", "b", "b", "b"],
+    );
     let quick = NotificationConfig { attempt_ms_max: 300, ..config() };
     check(&[Answer::Hang], quick, &["a", "a", "b"]);
 }
@@ -201,7 +205,8 @@ fn a_turn_that_ends_repeats_nothing_that_was_taken() {
     use Answer::Status;
     let answers = [Status(200), Status(500), Status(500), Status(500), Status(500)];
     // Each wait outlasts the turn, so each attempt needs a new one.
-    let config = NotificationConfig { turn_ms_max: 20, backoff_ms: 60, backoff_ms_max: 60, ..config() };
+    let config =
+        NotificationConfig { turn_ms_max: 20, backoff_ms: 60, backoff_ms_max: 60, ..config() };
     check(&answers, config, &["a", "b", "b", "b", "b", "b"]);
 }
 
@@ -279,6 +284,29 @@ fn channels_come_change_and_go_as_they_are_defined() {
     while !three.next(&runtime).is("end", 1) {}
     one.assert_no_more();
     two.assert_no_more();
+}
+
+#[test]
+fn a_channel_whose_alerts_are_gone_goes_on_with_what_is_kept() {
+    let (world, runtime) = (World::new(), runtime());
+    let mut receiver = Receiver::start(&runtime, &[], Answer::Status(200));
+    world.define(&[receiver.channel("c")]);
+    let channels = world.channels(config(), &runtime);
+    world.alert(&opened("a"));
+    assert!(receiver.next(&runtime).is("a", 1));
+    channels.stop(Duration::from_secs(2));
+    // More than the ring of `alerts` holds.
+    for round in 0..20 {
+        for number in 0..200 {
+            world.find(0, &opened(&format!("{round}/{number}")));
+        }
+        world.notify();
+    }
+    let first = &world.messages(&world.topics.alerts)[0].1;
+    let first = wire::events::decode_alert(first.value.as_deref().unwrap()).unwrap().id;
+    let _channels = world.channels(config(), &runtime);
+    assert_eq!(receiver.next(&runtime).json()["alert_id"], first.to_string());
+    while !receiver.next(&runtime).is("19/199", 1) {}
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! An exchange with its topics, a clock that is told the time, findings to publish and channels to run.
+//! An exchange with its topics, a clock that is told the time, findings to publish and channels to
+//! run.
 
 use std::{
     sync::{
@@ -58,10 +59,10 @@ impl World {
     pub(crate) fn with_faults(faults: Option<FaultHook>) -> Self {
         let now = Arc::new(AtomicI64::new(1_700_000_000_000_000));
         let clock = Arc::clone(&now);
-        let mut options = MemoryOptions::new(Arc::new(move || clock.load(Ordering::Relaxed) / 1_000));
+        let mut options =
+            MemoryOptions::new(Arc::new(move || clock.load(Ordering::Relaxed) / 1_000));
         options.faults = faults;
-        let world =
-            Self { exchange: MemoryExchange::new(options), topics: Topics::new(""), now };
+        let world = Self { exchange: MemoryExchange::new(options), topics: Topics::new(""), now };
         world.define(&[]);
         world
     }
@@ -107,7 +108,8 @@ impl World {
     pub(crate) fn worker(&self) -> Worker<NotificationProcessor> {
         let member = self.exchange.join(&group(&self.topics, "test-0")).unwrap();
         let processor = NotificationProcessor::new(self.topics.clone(), &config(), self.clock());
-        let limits = PollLimits { wait: Duration::ZERO, cycle: Duration::ZERO, ..Default::default() };
+        let limits =
+            PollLimits { wait: Duration::ZERO, cycle: Duration::ZERO, ..Default::default() };
         Worker::new(member, processor, limits)
     }
 

@@ -36,8 +36,8 @@ impl Gathered {
         if replay != self.replay {
             return false;
         }
-        self.full = self.messages >= limits.messages_max
-            || self.bytes + message.size() > limits.bytes_max;
+        self.full =
+            self.messages >= limits.messages_max || self.bytes + message.size() > limits.bytes_max;
         !self.full
     }
 }

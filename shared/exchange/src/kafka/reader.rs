@@ -79,10 +79,9 @@ impl Reader {
         }
         let signal = Arc::new(Signal::default());
         let rebalances = Rebalances::default();
-        let mut consumer: BaseConsumer<Rebalances> =
-            config(&cluster.options, &group, partitions)
-                .create_with_context(rebalances)
-                .map_err(|error| fatal("the Kafka settings are refused", &error))?;
+        let mut consumer: BaseConsumer<Rebalances> = config(&cluster.options, &group, partitions)
+            .create_with_context(rebalances)
+            .map_err(|error| fatal("the Kafka settings are refused", &error))?;
         let wake = Arc::clone(&signal);
         consumer.set_nonempty_callback(move || wake.set());
         let topics: Vec<&str> = group.topics.iter().map(|topic| &**topic).collect();
@@ -186,7 +185,9 @@ impl Reader {
         for partition in partitions {
             let Some(element) = list.find_partition(&partition.topic, partition.number as i32)
             else {
-                return Err(Error::Unavailable { what: format!("{asked}: no answer for {partition}") });
+                return Err(Error::Unavailable {
+                    what: format!("{asked}: no answer for {partition}"),
+                });
             };
             element.error().map_err(|error| unavailable(&asked, &error))?;
             let committed = match element.offset() {

@@ -103,7 +103,9 @@ impl Cluster {
         self.listen();
         match answer {
             Ok((first, end)) => Ok((client::offset(first), client::offset(end))),
-            Err(error) => Err(unavailable(&format!("asking for the offsets of {partition}"), &error)),
+            Err(error) => {
+                Err(unavailable(&format!("asking for the offsets of {partition}"), &error))
+            }
         }
     }
 
@@ -163,12 +165,13 @@ impl Cluster {
             let existing = self.all_partitions()?;
             let absent = specs.iter().find(|spec| !existing.contains_key(&*spec.name));
             let Some(absent) = absent else {
-                return specs
-                    .iter()
-                    .try_for_each(|spec| check_partitions(&spec.name, existing[&*spec.name], spec.partitions));
+                return specs.iter().try_for_each(|spec| {
+                    check_partitions(&spec.name, existing[&*spec.name], spec.partitions)
+                });
             };
             if deadline.left().is_none() {
-                let what = format!("topic {} was created but does not show after {ASK:?}", absent.name);
+                let what =
+                    format!("topic {} was created but does not show after {ASK:?}", absent.name);
                 return Err(Error::Unavailable { what });
             }
             std::thread::sleep(Duration::from_millis(10));
@@ -208,8 +211,11 @@ impl Cluster {
     fn batch_bytes_max(&self, topic: &str) -> Result<usize, Error> {
         let options = AdminOptions::new().request_timeout(Some(ASK));
         let admin = self.admin()?;
-        let described = block_on(admin.describe_configs([&ResourceSpecifier::Topic(topic)], &options))
-            .map_err(|error| unavailable(&format!("asking for the limits of topic {topic}"), &error))?;
+        let described =
+            block_on(admin.describe_configs([&ResourceSpecifier::Topic(topic)], &options))
+                .map_err(|error| {
+                    unavailable(&format!("asking for the limits of topic {topic}"), &error)
+                })?;
         let found = described.into_iter().flatten().find_map(|resource| {
             resource.get("max.message.bytes").and_then(|entry| entry.value.clone())
         });

@@ -13,9 +13,7 @@ use rdkafka::{
     consumer::ConsumerGroupMetadata,
     error::{KafkaError, RDKafkaErrorCode as Code},
     message::{Header as RawHeader, OwnedHeaders},
-    producer::{
-        BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext, PurgeConfig,
-    },
+    producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext, PurgeConfig},
 };
 
 use super::{
@@ -83,7 +81,8 @@ impl Writer {
     ) -> Result<(), Failure> {
         self.turn ^= 1;
         let deadline = Deadline::after(self.transaction_timeout);
-        let attempt = Attempt { producer: &self.producers[self.turn], group: &self.group, deadline };
+        let attempt =
+            Attempt { producer: &self.producers[self.turn], group: &self.group, deadline };
         let done = attempt.run(outputs, offsets, metadata, fault);
         if let Err(Failure::Abort(_) | Failure::Late(_) | Failure::Full) = &done {
             attempt.abort()?;

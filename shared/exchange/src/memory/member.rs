@@ -14,7 +14,8 @@ use crate::{
     deadline::{self, Deadline},
     faults::Fault,
     port::{
-        Assignment, Batch, CommitOutcome, Committed, Error, Event, Group, Member, Message, Offset, Outputs, Partition, PollLimits, Slice, Start,
+        Assignment, Batch, CommitOutcome, Committed, Error, Event, Group, Member, Message, Offset,
+        Outputs, Partition, PollLimits, Slice, Start,
     },
 };
 
@@ -230,9 +231,8 @@ impl MemoryMember {
         state: &State,
         outputs: &Outputs,
     ) -> Result<Vec<(Partition, Committed)>, Error> {
-        let mut metadata = crate::port::check_metadata(outputs, |partition| {
-            self.reading.contains_key(partition)
-        })?;
+        let mut metadata =
+            crate::port::check_metadata(outputs, |partition| self.reading.contains_key(partition))?;
         let group = state.groups.get(&self.group.name);
         let mut offsets = Vec::new();
         for (partition, reading) in &self.reading {

@@ -174,8 +174,10 @@ impl State {
         let committed = |group: &String| {
             self.groups.get(group).and_then(|group| group.committed.get(&partition))
         };
-        let passed =
-            topic.readers.iter().map(|group| committed(group).map_or(0, |committed| committed.offset));
+        let passed = topic
+            .readers
+            .iter()
+            .map(|group| committed(group).map_or(0, |committed| committed.offset));
         let limit = passed.min().unwrap_or(0);
         log.make_room(room, bytes_max, limit)
     }

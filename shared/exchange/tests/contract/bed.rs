@@ -54,7 +54,12 @@ impl dyn Bed + '_ {
     }
 
     /// Appends one message per value to a partition.
-    pub fn append(&self, topic: &Arc<str>, partition: u32, values: impl IntoIterator<Item = String>) {
+    pub fn append(
+        &self,
+        topic: &Arc<str>,
+        partition: u32,
+        values: impl IntoIterator<Item = String>,
+    ) {
         let messages = values.into_iter().map(|value| output(topic, partition, &value)).collect();
         self.exchange().appender().expect("appender").append(messages).expect("append");
     }
@@ -103,7 +108,9 @@ impl Seat {
             match self.poll() {
                 Event::Assigned(assignments) => return assignments,
                 Event::Idle(_) | Event::Revoked(_) => {}
-                Event::Batch(batch) => panic!("a batch before any partition was started: {batch:?}"),
+                Event::Batch(batch) => {
+                    panic!("a batch before any partition was started: {batch:?}")
+                }
             }
         }
         panic!("no partition came");
@@ -252,10 +259,8 @@ impl KafkaBed {
         options.faults = Some(faults.hook());
         // The shortest session that a broker takes by default: a take-over waits for its end.
         options.transaction_timeout = Duration::from_secs(5);
-        let session = [
-            ("consumer.session.timeout.ms", "6000"),
-            ("consumer.heartbeat.interval.ms", "300"),
-        ];
+        let session =
+            [("consumer.session.timeout.ms", "6000"), ("consumer.heartbeat.interval.ms", "300")];
         for (name, value) in session.iter().chain(overrides) {
             options.overrides.push(((*name).to_owned(), (*value).to_owned()));
         }

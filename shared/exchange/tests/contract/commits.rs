@@ -73,10 +73,8 @@ pub fn a_restart_continues_at_the_committed_offset(bed: &dyn Bed) {
     assert_eq!(seat.begin(Start::Committed)[0].committed, None);
     seat.read(5);
     let metadata = "m".repeat(3_900);
-    let outputs = Outputs {
-        messages: Vec::new(),
-        metadata: vec![(partition(&topic, 0), metadata.clone())],
-    };
+    let outputs =
+        Outputs { messages: Vec::new(), metadata: vec![(partition(&topic, 0), metadata.clone())] };
     assert_eq!(seat.member.commit(&outputs).expect("commit"), CommitOutcome::Committed);
     seat.member.leave();
     bed.append(&topic, 0, numbers(5..8));
@@ -94,10 +92,10 @@ pub fn metadata_stays_until_it_is_replaced(bed: &dyn Bed) {
     let commit = |metadata: Option<&str>, expect: &str| {
         bed.append(&topic, 0, numbers(0..1));
         let mut seat = bed.join("a", &[&topic]);
-        let found = seat.begin(Start::Committed)[0].committed.clone().unwrap_or(Committed {
-            offset: 0,
-            metadata: String::new(),
-        });
+        let found = seat.begin(Start::Committed)[0]
+            .committed
+            .clone()
+            .unwrap_or(Committed { offset: 0, metadata: String::new() });
         assert_eq!(found.metadata, expect);
         seat.read(1);
         let metadata = metadata.map(|metadata| (partition(&topic, 0), metadata.to_owned()));

@@ -172,11 +172,7 @@ impl Share {
         }
     }
 
-    fn turn_until(
-        shares: &mut [Share],
-        out: &Arc<str>,
-        condition: impl Fn(&[Share]) -> bool,
-    ) {
+    fn turn_until(shares: &mut [Share], out: &Arc<str>, condition: impl Fn(&[Share]) -> bool) {
         for _ in 0..300 {
             if condition(shares) {
                 return;

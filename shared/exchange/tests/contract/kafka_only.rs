@@ -7,9 +7,7 @@ use std::{
     time::Duration,
 };
 
-use oddwatch_exchange::{
-    CommitOutcome, Error, Event, KafkaExchange, KafkaOptions, Start,
-};
+use oddwatch_exchange::{CommitOutcome, Error, Event, KafkaExchange, KafkaOptions, Start};
 
 use crate::bed::{Bed, KafkaBed, numbers, output, values};
 

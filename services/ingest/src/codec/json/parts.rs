@@ -109,7 +109,9 @@ impl<'a> Parts<'a> {
     /// The field `value`.
     pub(crate) fn take_value(&mut self, value: &Scalar<'_>) {
         match value.value() {
-            Ok(value) => self.take_values(Collected { found: Found::One(value), total: 1, fault: None }),
+            Ok(value) => {
+                self.take_values(Collected { found: Found::One(value), total: 1, fault: None })
+            }
             Err(fault) => self.wrong(fault.at("/value")),
         }
     }
@@ -300,7 +302,9 @@ impl<'de> Take<'de> for CollectValues {
             match scalar.value() {
                 Ok(value) if total < FEATURES_MAX => list.push(value),
                 Ok(_) => {}
-                Err(wrong) => drop(fault.get_or_insert_with(|| wrong.at(&format!("/values/{total}")))),
+                Err(wrong) => {
+                    fault.get_or_insert_with(|| wrong.at(&format!("/values/{total}")));
+                }
             }
             total += 1;
         }
@@ -314,7 +318,9 @@ impl<'de> Take<'de> for CollectValues {
             match scalar.value() {
                 Ok(value) if total < FEATURES_MAX => named.push((name, value)),
                 Ok(_) => {}
-                Err(wrong) => drop(fault.get_or_insert_with(|| wrong.at(&of_values(&name)))),
+                Err(wrong) => {
+                    fault.get_or_insert_with(|| wrong.at(&of_values(&name)));
+                }
             }
             total += 1;
         }

@@ -24,6 +24,7 @@ HOME_DIR="$ROOT/.cache/kafka"
 PID_FILE="$HOME_DIR/pid"
 BOOTSTRAP_FILE="$HOME_DIR/bootstrap"
 LOG_FILE="$HOME_DIR/broker.log"
+LOCK_DIR="$HOME_DIR/lock"
 JVM_OPTS=${KAFKA_JVM_OPTS:--Xms256m -Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto}
 
 say() { printf 'kafka: %s\n' "$*" >&2; }
@@ -91,7 +92,7 @@ install_java() {
     else
         die "no apt-get, dnf or brew here: install Java 17 or newer and Maven, or start Docker"
     fi
-    have java && have mvn || die "java and mvn are still lacking after the installation"
+    if ! have java || ! have mvn; then die "java and mvn are still lacking after the installation"; fi
 }
 
 fetch_jars() {
@@ -239,14 +240,36 @@ docker_transacts() {
 
 # ---- the commands --------------------------------------------------------------------------------------
 
-# wait_until MESSAGE COMMAND...: repeats the command until it succeeds, or gives up with the message.
+# wait_until MESSAGE COMMAND...: repeats the command until it succeeds, or gives up with the message and leaves no
+# broker behind.
 wait_until() {
     local message=$1 until=$((SECONDS + START_SECONDS_MAX))
     shift
     until "$@"; do
-        [ "$SECONDS" -lt "$until" ] || die "$message"
+        if [ "$SECONDS" -ge "$until" ]; then
+            stop
+            die "$message"
+        fi
         sleep 0.3
     done
+}
+
+# Two starts at once would share one data directory: the second waits for the first.
+lock() {
+    mkdir -p "$HOME_DIR"
+    local owner anonymous=0
+    until mkdir "$LOCK_DIR" 2>/dev/null; do
+        owner=$(cat "$LOCK_DIR/pid" 2>/dev/null || true)
+        [ -n "$owner" ] || anonymous=$((anonymous + 1))
+        if [ "$anonymous" -gt 10 ] || { [ -n "$owner" ] && ! kill -0 "$owner" 2>/dev/null; }; then
+            anonymous=0
+            rm -rf "$LOCK_DIR"
+        else
+            sleep 0.3
+        fi
+    done
+    echo $$ >"$LOCK_DIR/pid"
+    trap 'rm -rf "$LOCK_DIR"' EXIT
 }
 
 running() { [ -f "$BOOTSTRAP_FILE" ] && { java_pid >/dev/null || container_runs; }; }
@@ -289,13 +312,20 @@ stop() {
 }
 
 case "${1:-}" in
-    start) start ;;
-    stop) stop ;;
+    start)
+        lock
+        start
+        ;;
+    stop)
+        lock
+        stop
+        ;;
     status)
         running || { say "not running"; exit 1; }
         say "running at $(cat "$BOOTSTRAP_FILE")"
         ;;
     wipe)
+        lock
         stop
         rm -rf "$HOME_DIR/data"
         if docker_runs; then docker rm -f "$CONTAINER" >/dev/null 2>&1 || true; fi

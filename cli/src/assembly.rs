@@ -117,15 +117,16 @@ impl Process {
     }
 
     fn start_worker(&mut self, service: Service, thread: u32) -> Result<(), Failure> {
-        let member = format!("{}-{}-{thread}", service.name(), self.settings.worker.instance);
         let (topics, clock) = (self.topics.clone(), self.clock.clone());
+        let instance = &self.settings.worker.instance;
+        let member = topics.group(&format!("{}-{instance}-{thread}", service.name()));
         match service {
             Service::Ingest => {
                 let control = self.control()?;
                 let inputs =
                     ingest::input_topics(control.latest(), &self.settings.kafka.topic_prefix);
-                let group =
-                    Group { name: ingest::GROUP.into(), member: member.clone(), topics: inputs };
+                let name = topics.group(ingest::GROUP);
+                let group = Group { name, member: member.clone(), topics: inputs };
                 let processor = IngestProcessor::new(IngestOptions {
                     exchange: Arc::clone(&self.exchange),
                     control,
@@ -206,7 +207,7 @@ impl Process {
         let supervisor = notification::ChannelSupervisor {
             exchange: Arc::clone(&self.exchange),
             topics: self.topics.clone(),
-            member: format!("notification-{}", self.settings.worker.instance),
+            member: self.topics.group(&format!("notification-{}", self.settings.worker.instance)),
             runtime,
         };
         let stop = self.stop.clone();
@@ -249,13 +250,9 @@ impl Process {
             self.stop.clone(),
         )
         .await?;
-        let grpc_at = runtime::server::serve_grpc(
-            api.grpc,
-            grpc,
-            wire::v1::DESCRIPTORS,
-            self.stop.clone(),
-        )
-        .await?;
+        let grpc_at =
+            runtime::server::serve_grpc(api.grpc, grpc, wire::v1::DESCRIPTORS, self.stop.clone())
+                .await?;
         tracing::info!(http = %http_at, grpc = %grpc_at, "serving");
         Ok(())
     }

@@ -50,12 +50,8 @@ struct Tally {
 
 /// Runs the command.
 pub(crate) fn run(args: &ScoreArgs) -> Result<(), Failure> {
-    let mut table = Table::open(
-        &args.file,
-        args.time.as_deref(),
-        args.key.as_deref(),
-        &args.values,
-    )?;
+    let mut table =
+        Table::open(&args.file, args.time.as_deref(), args.key.as_deref(), &args.values)?;
     let mut scores = Scores::create(args.output.as_deref())?;
     let mut events = args.anomalies.as_deref().map(create).transpose()?;
     let mut pipeline = Pipeline::new(table.features())?;
@@ -96,7 +92,8 @@ pub(crate) fn run(args: &ScoreArgs) -> Result<(), Failure> {
 }
 
 fn create(path: &Path) -> Result<BufWriter<File>, Failure> {
-    let file = File::create(path).map_err(|e| Failure::other(format!("{}: {e}", path.display())))?;
+    let file =
+        File::create(path).map_err(|e| Failure::other(format!("{}: {e}", path.display())))?;
     Ok(BufWriter::new(file))
 }
 

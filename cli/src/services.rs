@@ -38,8 +38,7 @@ pub(crate) fn demo(args: &DemoArgs) -> Result<(), Failure> {
     let settings = Settings::load_defaults(&[])?;
     let runtime = tokio_runtime()?;
     let ended = runtime.block_on(async {
-        let process =
-            Process::start(settings, &Service::ALL, &demo::definitions(), Clock::System)?;
+        let process = Process::start(settings, &Service::ALL, &demo::definitions(), Clock::System)?;
         process.stop.on_signals()?;
         tokio::task::block_in_place(|| {
             let exchange = Arc::clone(&process.exchange);

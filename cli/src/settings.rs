@@ -150,7 +150,15 @@ impl Settings {
         }
         let text = std::fs::read_to_string(name)
             .map_err(|error| SettingsError::new(format!("definitions.file {name}: {error}")))?;
-        control::parse_definitions(name, &text).map_err(|e| SettingsError::new(e.to_string()))
+        let definitions = control::parse_definitions(name, &text)
+            .map_err(|e| SettingsError::new(e.to_string()))?;
+        for definition in &definitions {
+            if let Definition::Stream(stream) = definition {
+                ingest::check_stream(stream)
+                    .map_err(|e| SettingsError::new(format!("{name}: {e}")))?;
+            }
+        }
+        Ok(definitions)
     }
 
     /// How topics are set up.
@@ -181,9 +189,8 @@ mod tests {
 
     fn check(key: &str, value: &str, expected: Result<(), &str>) {
         let overrides = [(key.to_owned(), value.to_owned())];
-        let found = Settings::load_defaults(&overrides)
-            .map(|_| ())
-            .map_err(|error| error.to_string());
+        let found =
+            Settings::load_defaults(&overrides).map(|_| ()).map_err(|error| error.to_string());
         match (found, expected) {
             (Ok(()), Ok(())) => {}
             (Err(error), Err(part)) => assert!(error.contains(part), "{error}"),
@@ -194,7 +201,11 @@ mod tests {
     #[test]
     fn settings_are_complete_and_checked() {
         check("exchange.partitions", "8", Ok(()));
-        check("exchange.partitions", "0", Err("exchange.partitions is 0, it must be from 1 to 256"));
+        check(
+            "exchange.partitions",
+            "0",
+            Err("exchange.partitions is 0, it must be from 1 to 256"),
+        );
         check("worker.instance", "a b", Err("worker.instance"));
         check("kafka.topic_prefix", "", Ok(()));
         check("api.http", "nowhere", Err("api.http"));

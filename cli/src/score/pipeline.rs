@@ -75,7 +75,8 @@ impl Pipeline {
         control::set_up(&exchange, &setup, &[Definition::Stream(stream)], 0)?;
         let topics = Topics::new("");
         let control = || ControlLog::open(&exchange, &topics);
-        let limits = PollLimits { wait: Duration::ZERO, cycle: Duration::ZERO, ..settings.limits() };
+        let limits =
+            PollLimits { wait: Duration::ZERO, cycle: Duration::ZERO, ..settings.limits() };
         let log = control()?;
         let inputs = ingest::input_topics(log.latest(), "");
         let ingest = IngestProcessor::new(IngestOptions {

@@ -61,7 +61,11 @@ impl DetectorProcessor {
 
     /// The group that its worker joins under the name `member`.
     pub fn group(topics: &Topics, member: &str) -> Group {
-        Group { name: GROUP.into(), member: member.into(), topics: vec![topics.requested.clone()] }
+        Group {
+            name: topics.group(GROUP),
+            member: member.into(),
+            topics: vec![topics.requested.clone()],
+        }
     }
 
     fn slice(&mut self, slice: &Slice, replay: bool, outputs: &mut Outputs) -> Result<(), Error> {

@@ -52,7 +52,7 @@ pub enum IngestError {
     /// What is committed with a source's offset is not what ingest wrote there; exit with 78.
     #[error(
         "{partition}: the memory committed with offset {offset} can't be read ({wrong}); if the offsets of \
-         group {GROUP} were changed by hand, delete them and raise ingest.epoch"
+         group {GROUP} (behind kafka.topic_prefix) were changed by hand, delete them and raise ingest.epoch"
     )]
     Memory {
         /// The source.

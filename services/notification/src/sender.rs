@@ -81,7 +81,7 @@ impl Place {
 /// The group of a channel; `member` is this process's configured, stable name.
 pub fn channel_group(topics: &Topics, channel: &str, member: &str) -> Group {
     Group {
-        name: format!("oddwatch-notification-channel-{channel}"),
+        name: topics.group(&format!("oddwatch-notification-channel-{channel}")),
         member: format!("{member}-channel-{channel}"),
         topics: vec![Arc::clone(&topics.alerts)],
     }

@@ -28,7 +28,7 @@ pub enum Error {
 /// The group of the first loop; `member` is this thread's configured, stable name.
 pub fn group(topics: &Topics, member: &str) -> Group {
     Group {
-        name: "oddwatch-notification".into(),
+        name: topics.group("oddwatch-notification"),
         member: member.into(),
         topics: vec![Arc::clone(&topics.anomalies), Arc::clone(&topics.drifts)],
     }

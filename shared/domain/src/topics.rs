@@ -5,6 +5,8 @@ use std::sync::Arc;
 /// The full name of each topic (design: "The way of a record").
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Topics {
+    /// What all names begin with; empty for none.
+    pub prefix: Arc<str>,
     /// What users publish to when a stream names no other topic.
     pub records: Arc<str>,
     /// Batches of valid records, and ticks.
@@ -30,6 +32,7 @@ impl Topics {
     pub fn new(prefix: &str) -> Self {
         let name = |topic: &str| Arc::from(format!("{prefix}{topic}"));
         Self {
+            prefix: Arc::from(prefix),
             records: name("records"),
             accepted: name("records.accepted"),
             rejected: name("records.rejected"),
@@ -40,5 +43,11 @@ impl Topics {
             control: name("control"),
             alerts: name("alerts"),
         }
+    }
+
+    /// The name of a consumer group, or of a member of one, behind the prefix: deployments that share a
+    /// cluster must neither share groups nor fence each other.
+    pub fn group(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
     }
 }

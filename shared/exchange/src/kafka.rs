@@ -1,7 +1,7 @@
 //! Apache Kafka through librdkafka, transactional.
 //!
 //! A member is one consumer and two transactional producers, used in turn: the next transaction need not wait
-//! for the markers of the last one. Every setting was measured; each says why where it is made ([`client`],
+//! for the markers of the last one. Every setting was measured; each says why where it is made (`client`,
 //! `reader`, `writer`).
 //!
 //! Absent on purpose: `pause` (a partition can stay paused for ever), automatic commits, silent jumps to another
@@ -13,6 +13,7 @@ mod follower;
 mod gather;
 mod member;
 mod reader;
+mod rebalances;
 mod topics;
 mod writer;
 

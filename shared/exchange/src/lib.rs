@@ -9,6 +9,7 @@
 //! - [`kafka`]: Apache Kafka through librdkafka, transactional;
 //! - [`faults`]: planned misfortune for both, by which tests and the simulation judge the services.
 
+mod checks;
 mod deadline;
 pub mod faults;
 pub mod kafka;

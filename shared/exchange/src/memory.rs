@@ -91,7 +91,7 @@ impl Exchange for MemoryExchange {
             match state.by_name.get(&spec.name) {
                 Some(&index) => {
                     let found = state.topics[index].spec.partitions;
-                    crate::port::check_partitions(&spec.name, found, spec.partitions)?;
+                    crate::checks::check_partitions(&spec.name, found, spec.partitions)?;
                 }
                 None => {
                     let index = state.topics.len();

@@ -1,7 +1,7 @@
 //! The words of the exchange and its seams. `memory` and `kafka` implement them; one contract suite
 //! (`tests/contract`) holds both to the same promises.
 
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
@@ -410,36 +410,4 @@ pub trait Exchange: Send + Sync {
     /// # Errors
     /// `Topic` if it is missing; `Unavailable`.
     fn follow(&self, topic: &str, from: FollowFrom) -> Result<Box<dyn Follower>, Error>;
-}
-
-/// Both adapters answer in the same words when a topic exists with another number of partitions.
-pub(crate) fn check_partitions(topic: &str, found: u32, expected: u32) -> Result<(), Error> {
-    if found == expected {
-        return Ok(());
-    }
-    let what = format!(
-        "topic {topic} has {found} partitions, {expected} expected; their number is fixed at creation"
-    );
-    Err(Error::Topic { what })
-}
-
-/// The metadata of a commit by partition, once it is known to be small enough and ours.
-pub(crate) fn check_metadata<'a>(
-    outputs: &'a Outputs,
-    is_started: impl Fn(&Partition) -> bool,
-) -> Result<BTreeMap<&'a Partition, &'a str>, Error> {
-    let mut named = BTreeMap::new();
-    for (partition, metadata) in &outputs.metadata {
-        if metadata.len() > METADATA_BYTES_MAX {
-            let topic = format!("the offset metadata of {partition}");
-            let (bytes, bytes_max) = (metadata.len(), METADATA_BYTES_MAX);
-            return Err(Error::Oversized { topic, bytes, bytes_max });
-        }
-        if !is_started(partition) {
-            let what = format!("metadata for {partition}, which this member has not started");
-            return Err(Error::Fatal { what });
-        }
-        named.insert(partition, metadata.as_str());
-    }
-    Ok(named)
 }

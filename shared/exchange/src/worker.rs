@@ -101,7 +101,14 @@ impl<P: Processor> Worker<P> {
         if let Some(outputs) = self.uncommitted.take() {
             return self.commit(outputs);
         }
-        match self.member.poll(&self.limits)? {
+        let event = match self.member.poll(&self.limits) {
+            Err(Error::Unavailable { what }) => {
+                tracing::warn!(what, "exchange unavailable, trying again");
+                return Ok(Step::Idle);
+            }
+            polled => polled?,
+        };
+        match event {
             Event::Assigned(assignments) => {
                 for assignment in &assignments {
                     let start = self.processor.restore(assignment)?;

@@ -125,9 +125,12 @@ fn refused(topic: &str, code: Code) -> Error {
     }
 }
 
+/// Where a message went, or why not; `None` until it is known.
+type Answer = Option<Result<(u32, Offset), Code>>;
+
 /// One call of `append`: where its messages went.
 struct Call {
-    state: Mutex<(usize, Vec<Option<Result<(u32, Offset), Code>>>)>,
+    state: Mutex<(usize, Vec<Answer>)>,
     done: Condvar,
 }
 
@@ -156,7 +159,7 @@ impl Call {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).0 -= messages;
     }
 
-    fn wait(&self, wait: Duration) -> Vec<Option<Result<(u32, Offset), Code>>> {
+    fn wait(&self, wait: Duration) -> Vec<Answer> {
         let deadline = Deadline::after(wait);
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         while state.0 > 0

@@ -6,7 +6,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
 use super::{
     client,
-    reader::{Change, Reader, Reading},
+    reader::{Reader, Reading},
+    rebalances::Change,
 };
 use crate::{
     deadline::{self, Deadline},

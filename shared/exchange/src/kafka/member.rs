@@ -11,10 +11,11 @@ use super::{
     writer::{Failure, Writer},
 };
 use crate::{
+    checks::check_metadata,
     faults::Fault,
     port::{
         CommitOutcome, Committed, Error, Event, Group, Member, Outputs, Partition, PollLimits,
-        Start, check_metadata,
+        Start,
     },
 };
 

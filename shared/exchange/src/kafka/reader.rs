@@ -5,22 +5,21 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::{Arc, Condvar, Mutex, PoisonError, mpsc},
+    sync::{Arc, mpsc},
     thread,
     time::{Duration, Instant},
 };
 
 use rdkafka::{
-    ClientContext, Offset as RawOffset, TopicPartitionList,
-    bindings::rd_kafka_resp_err_t as RawError,
-    config::RDKafkaLogLevel,
-    consumer::{BaseConsumer, Consumer, ConsumerContext, base_consumer::PartitionQueue},
+    Offset as RawOffset, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer, base_consumer::PartitionQueue},
     error::{KafkaError, RDKafkaErrorCode as Code},
 };
 
 use super::{
-    KafkaOptions, Quiet,
+    KafkaOptions,
     client::{self, ASK, Kind, fatal, unavailable},
+    rebalances::{Change, Rebalances, Signal},
     topics::Cluster,
 };
 use crate::port::{Assignment, Committed, Error, Group, Message, Offset, Partition, Start};
@@ -42,12 +41,6 @@ pub(super) struct Reading {
     pub(super) told_at_end: bool,
     /// Read from librdkafka, but of another kind than the batch, or too much for it.
     pub(super) held_back: VecDeque<Message>,
-}
-
-/// What has happened to the assignment.
-pub(super) enum Change {
-    Assigned(Vec<Partition>),
-    Revoked(Vec<Partition>),
 }
 
 /// The consumer and its partitions.
@@ -341,98 +334,4 @@ fn config(options: &KafkaOptions, group: &Group, partitions: usize) -> rdkafka::
         .set("fetch.wait.max.ms", "100");
     client::override_settings(&mut config, options, Kind::Consumer);
     config
-}
-
-/// Woken by librdkafka when one of the queues gets something.
-#[derive(Default)]
-pub(super) struct Signal {
-    set: Mutex<bool>,
-    changed: Condvar,
-}
-
-impl Signal {
-    fn set(&self) {
-        *self.set.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.changed.notify_one();
-    }
-
-    /// To be called before the queues are looked at, so that nothing is missed after.
-    pub(super) fn clear(&self) {
-        *self.set.lock().unwrap_or_else(PoisonError::into_inner) = false;
-    }
-
-    pub(super) fn wait(&self, wait: Duration) {
-        let set = self.set.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.changed.wait_timeout_while(set, wait, |set| !*set);
-        drop(waited.unwrap_or_else(PoisonError::into_inner));
-    }
-}
-
-/// Hears of rebalances. An assignment is answered by [`Reader::assign`], once its partitions are started.
-#[derive(Default)]
-pub(super) struct Rebalances {
-    quiet: Quiet,
-    changes: Mutex<Vec<Change>>,
-    closing: std::sync::atomic::AtomicBool,
-}
-
-impl Rebalances {
-    fn take(&self) -> Vec<Change> {
-        std::mem::take(&mut self.changes.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn close(&self) {
-        self.closing.store(true, std::sync::atomic::Ordering::Release);
-    }
-
-    fn tell(&self, change: Change) {
-        self.changes.lock().unwrap_or_else(PoisonError::into_inner).push(change);
-    }
-}
-
-impl ClientContext for Rebalances {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
-        self.quiet.log(level, facility, text);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.quiet.error(error, reason);
-    }
-}
-
-impl ConsumerContext for Rebalances {
-    fn rebalance(
-        &self,
-        consumer: &BaseConsumer<Self>,
-        error: RawError,
-        list: &mut TopicPartitionList,
-    ) {
-        let closing = self.closing.load(std::sync::atomic::Ordering::Acquire);
-        let partitions: Vec<Partition> = list
-            .elements()
-            .iter()
-            .map(|element| Partition::new(element.topic(), element.partition() as u32))
-            .collect();
-        let answered = match error {
-            RawError::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
-                if closing || partitions.is_empty() {
-                    consumer.incremental_assign(list)
-                } else {
-                    self.tell(Change::Assigned(partitions));
-                    Ok(())
-                }
-            }
-            // No work between "revoked" and "unassigned".
-            _ => {
-                let answered = consumer.incremental_unassign(list);
-                if !partitions.is_empty() {
-                    self.tell(Change::Revoked(partitions));
-                }
-                answered
-            }
-        };
-        if let Err(error) = answered {
-            tracing::warn!(%error, "rebalance not answered");
-        }
-    }
 }

@@ -18,8 +18,9 @@ use super::{
     client::{self, ASK, Kind, unavailable},
 };
 use crate::{
+    checks::check_partitions,
     deadline::Deadline,
-    port::{Error, MESSAGE_OVERHEAD_BYTES, Offset, Output, Partition, TopicSpec, check_partitions},
+    port::{Error, MESSAGE_OVERHEAD_BYTES, Offset, Output, Partition, TopicSpec},
 };
 
 /// Both the clients' and our topics' limit; user topics may have less.

@@ -81,8 +81,8 @@ impl Writer {
     ) -> Result<(), Failure> {
         self.turn ^= 1;
         let deadline = Deadline::after(self.transaction_timeout);
-        let attempt =
-            Attempt { producer: &self.producers[self.turn], group: &self.group, deadline };
+        let producer = &self.producers[self.turn];
+        let attempt = Attempt { producer, group: &self.group, deadline, given_up_at: deadline };
         let done = attempt.run(outputs, offsets, metadata, fault);
         if let Err(Failure::Abort(_) | Failure::Late(_) | Failure::Full) = &done {
             attempt.abort()?;
@@ -117,7 +117,10 @@ fn producer(options: &KafkaOptions, id: &str) -> Result<BaseProducer<Deliveries>
 struct Attempt<'a> {
     producer: &'a BaseProducer<Deliveries>,
     group: &'a Group,
+    /// Until when it is worth trying.
     deadline: Deadline,
+    /// From when on the broker may have given the transaction up by itself.
+    given_up_at: Deadline,
 }
 
 impl Attempt<'_> {
@@ -188,10 +191,10 @@ impl Attempt<'_> {
 
     /// What a refused output means: the end if trying again can't help, else an abort.
     fn refused(&self, topic: &str, code: Code) -> Failure {
-        if let Some(death) = client::death(self.producer.client(), self.group) {
-            return Failure::End(death);
-        }
         let what = format!("an output to topic {topic} was refused: {code}");
+        if self.producer.client().fatal_error().is_some() {
+            return Failure::End(self.death(code, what));
+        }
         match code {
             Code::InvalidRecord
             | Code::InvalidTopic
@@ -240,14 +243,7 @@ impl Attempt<'_> {
             let reason = format!("{asked}: {}", client::reason(&error));
             let KafkaError::Transaction(error) = error else { return Err(Failure::Abort(reason)) };
             if error.is_fatal() || client::is_taken_over(error.code()) {
-                let taken_over = client::is_taken_over(error.code());
-                let death = client::death(self.producer.client(), self.group);
-                let end = match death {
-                    Some(death) if !taken_over => death,
-                    _ if taken_over => client::fenced(self.group),
-                    _ => Error::Fatal { what: reason },
-                };
-                return Err(Failure::End(end));
+                return Err(Failure::End(self.death(error.code(), reason)));
             }
             if error.txn_requires_abort() {
                 return Err(Failure::Abort(reason));
@@ -259,6 +255,26 @@ impl Attempt<'_> {
                 return Err(Failure::Late(reason));
             }
             thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// A broker that gives a transaction up fences its producer, just as another process under the same name
+    /// does; which of them it was, only the time tells.
+    fn death(&self, code: Code, reason: String) -> Error {
+        let death = client::death(self.producer.client(), self.group);
+        let fenced = client::is_taken_over(code) || matches!(death, Some(Error::Fenced { .. }));
+        match death {
+            _ if fenced && self.given_up_at.left().is_none() => {
+                let what = format!(
+                    "a transaction of member {} took too long and was given up by the broker, or another \
+                     process runs under the same name: {reason}",
+                    self.group.member
+                );
+                Error::Fatal { what }
+            }
+            _ if fenced => client::fenced(self.group),
+            Some(death) => death,
+            None => Error::Fatal { what: reason },
         }
     }
 

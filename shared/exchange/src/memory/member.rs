@@ -231,8 +231,9 @@ impl MemoryMember {
         state: &State,
         outputs: &Outputs,
     ) -> Result<Vec<(Partition, Committed)>, Error> {
-        let mut metadata =
-            crate::port::check_metadata(outputs, |partition| self.reading.contains_key(partition))?;
+        let mut metadata = crate::checks::check_metadata(outputs, |partition| {
+            self.reading.contains_key(partition)
+        })?;
         let group = state.groups.get(&self.group.name);
         let mut offsets = Vec::new();
         for (partition, reading) in &self.reading {

@@ -92,6 +92,7 @@ fn send(appender: &dyn Append, topic: &Arc<str>, plan: &Plan) -> Result<(u64, u6
     let clock = Clock::System;
     let (mut sent, mut odd) = (0u64, 0u64);
     let mut odd_at = plan.measured_from;
+    let mut calm = vec![true; plan.series as usize];
     loop {
         let now = clock.now();
         if now >= plan.until {
@@ -101,8 +102,10 @@ fn send(appender: &dyn Append, topic: &Arc<str>, plan: &Plan) -> Result<(u64, u6
         let mut batch = Vec::with_capacity((due - sent) as usize);
         for number in sent..due {
             let mut value = load::noise(number);
-            if now >= odd_at && odd < plan.series {
+            let calm = &mut calm[(number % plan.series) as usize];
+            if now >= odd_at && *calm {
                 value = ODD;
+                *calm = false;
                 odd += 1;
                 odd_at += ODD_EVERY_US;
             }

@@ -5,6 +5,7 @@ use std::{io::Write as _, path::PathBuf};
 use clap::{Parser, Subcommand};
 
 use crate::{
+    alerts::AlertsArgs,
     assembly::{Service, open_exchange},
     demo::DemoArgs,
     failure::Failure,
@@ -59,6 +60,8 @@ enum Command {
     Score(ScoreArgs),
     /// Publishes records through the front door of a running process.
     Publish(PublishArgs),
+    /// Shows the alerts of a running process as they come.
+    Alerts(AlertsArgs),
     /// Shows what travels on a topic (Kafka).
     Tail(TailArgs),
     /// Prints all settings with their defaults.
@@ -77,6 +80,9 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Demo(args) => services::demo(&args),
         Command::Score(args) => crate::score::run(&args),
         Command::Publish(args) => Ok(crate::publish::run(&args)?),
+        Command::Alerts(args) => services::until_signal(|stop| {
+            tokio::runtime::Handle::current().block_on(crate::alerts::run(&args, stop))
+        }),
         Command::Tail(args) => {
             let settings = settings(Some(Kind::Kafka))?;
             let exchange = open_exchange(&settings, &runtime::Clock::System)?;

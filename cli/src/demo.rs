@@ -41,6 +41,7 @@ use plan::Plan;
 use screen::Screen;
 use story::{Event, Story};
 use verdict::Verdict;
+use watch::Readings;
 
 /// Watch this machine, disturb it, and see what is found.
 #[derive(clap::Args, Clone, Debug)]
@@ -110,8 +111,9 @@ const EVENTS_MAX: usize = 4_096;
 const REFRESH: Duration = Duration::from_millis(200);
 /// Without a score after this time something is wrong.
 const UNSCORED_MAX: Micros = 15_000_000;
-/// After the last reading, what is under way may still arrive.
-const LAST_CALL: Micros = 1_000_000;
+/// After the last reading, alerts may still arrive, and scores that are late.
+const LAST_CALL: Micros = 300_000;
+const LAST_CALL_MAX: Micros = 3_000_000;
 
 /// Runs the demo on services that run in this process on `exchange`. Says whether no disturbance was missed.
 ///
@@ -137,6 +139,7 @@ pub(crate) fn run(
     let pace = Pace::new(clock.clone(), over.clone());
     let sampler = Sampler::new();
     let mut story = Story::new(pace.now(), sampler.own_prefix());
+    let ends = story.started_at + plan.ends.as_micros() as Micros;
     let mut screen = Screen::new(&plan, interval);
     let (tell, events) = sync_channel(EVENTS_MAX);
     let told = thread::scope(|scope| {
@@ -146,9 +149,9 @@ pub(crate) fn run(
         scope.spawn(move || watch::alerts(alerts, p, &t));
         let (t, from, plan) = (tell.clone(), story.started_at, &plan);
         scope.spawn(move || watch::disturb(plan, from, p, &t));
-        let records = &topics.records;
-        scope.spawn(move || watch::sample(sampler, &append, records, interval, p, &tell));
-        let told = listen(&events, &mut story, &mut screen, plan, &pace, stop);
+        let (records, readings) = (&topics.records, Readings { every: interval, ends });
+        scope.spawn(move || watch::sample(sampler, &append, records, readings, p, &tell));
+        let told = listen(&events, &mut story, &mut screen, ends, &pace, stop);
         over.stop();
         // Whoever still waits to tell something is let go.
         drop(events);
@@ -168,15 +171,15 @@ fn listen(
     events: &Receiver<Event>,
     story: &mut Story,
     screen: &mut Screen,
-    plan: &Plan,
+    ends: Micros,
     pace: &Pace,
     stop: &Stop,
 ) -> Result<(), DemoError> {
-    let ends = story.started_at + plan.ends.as_micros() as Micros;
     screen.begin(story)?;
     loop {
         let now = pace.now();
-        if stop.stopped() || now >= ends + LAST_CALL {
+        let all_scored = story.scores >= story.records;
+        if stop.stopped() || now >= ends + if all_scored { LAST_CALL } else { LAST_CALL_MAX } {
             return Ok(());
         }
         if story.scores == 0 && now - story.started_at > UNSCORED_MAX {

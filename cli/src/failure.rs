@@ -23,6 +23,11 @@ impl Failure {
         Self { message: message.into(), status: 2 }
     }
 
+    /// Somebody else does not answer.
+    pub(crate) fn unavailable(message: impl Into<String>) -> Self {
+        Self { message: message.into(), status: Self::UNAVAILABLE }
+    }
+
     /// Wrong configuration.
     pub(crate) fn configuration(message: impl Into<String>) -> Self {
         Self { message: message.into(), status: Self::CONFIGURATION }

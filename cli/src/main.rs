@@ -1,5 +1,6 @@
 //! `oddwatch`: the services, and the commands people use. Assembles and nothing else.
 
+mod alerts;
 mod args;
 mod assembly;
 mod demo;

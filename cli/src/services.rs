@@ -59,7 +59,9 @@ pub(crate) fn until_signal(
     let runtime = tokio_runtime()?;
     let stop = Stop::default();
     runtime.block_on(async { stop.on_signals() })?;
+    let entered = runtime.enter();
     let ended = command(&stop);
+    drop(entered);
     runtime.shutdown_timeout(SHUTDOWN_WAIT);
     ended
 }

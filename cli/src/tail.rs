@@ -12,6 +12,7 @@ use domain::Topics;
 use exchange::{Exchange, FollowFrom};
 use runtime::Stop;
 
+pub(crate) use rows::time;
 use rows::{Kind, Shown};
 
 /// Shows what travels on a topic.

@@ -82,10 +82,11 @@ pub(crate) struct Plan {
     pub(crate) ends: Duration,
 }
 
-/// Shares of the run: the warm-up, each disturbance, and the calm behind each.
-const WARM_UP: f64 = 0.40;
+/// Shares of the run: the warm-up, each disturbance, and the calm behind each. The warm-up ends between two
+/// readings, so that no disturbance begins with one.
+const WARM_UP: f64 = 0.4035;
 const LASTS: f64 = 0.08;
-const CALM: f64 = 0.12;
+const CALM: f64 = 0.1186;
 
 impl Plan {
     /// Splits a run of so many seconds.

@@ -17,8 +17,9 @@ use super::{
 
 /// So many false alarms are named; the page has them all.
 const NAMED_MAX: usize = 6;
-/// Where no terminal says how wide it is.
+/// Where no terminal says how wide it is, or one that can't be meant.
 const WIDTH: u16 = 100;
+const WIDTH_MIN: u16 = 40;
 
 /// Writes how the run ended.
 pub(crate) fn write(
@@ -43,7 +44,7 @@ fn table(colours: bool) -> Table {
     if !colours {
         table.force_no_tty();
     }
-    if table.width().is_none() {
+    if table.width().is_none_or(|width| width < WIDTH_MIN) {
         table.set_width(WIDTH);
     }
     table

@@ -43,7 +43,7 @@ impl Screen {
     pub(crate) fn new(plan: &Plan, interval: Micros) -> Self {
         let (ends, warm_up) = (plan.ends.as_micros(), plan.warm_up().as_micros());
         let bar = ProgressBar::new(ends as u64);
-        if let Ok(style) = ProgressStyle::with_template("{bar:20.cyan/dim} {wide_msg}") {
+        if let Ok(style) = ProgressStyle::with_template("{bar:8.cyan/dim} {wide_msg}") {
             bar.set_style(style.progress_chars("━╸─"));
         }
         let plain = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
@@ -136,7 +136,7 @@ impl Screen {
         let severity = found.opened.severity;
         let colour = if severity >= Severity::High { RED } else { YELLOW };
         let severity = self.paint(colour, &format!("● {:<8}", severity.name()));
-        let series = self.paint(BOLD, &format!("{:<24}", found.series()));
+        let series = self.paint(BOLD, &format!("{:<26}", found.series()));
         let after = format!("alert {} after its record", millis(found.received_after));
         format!(
             "{}    {severity} {series} {value}, expected {expected}\n{:22}{} · {}",
@@ -156,14 +156,10 @@ impl Screen {
             return;
         }
         self.counted_at = now;
-        self.latency = latency(&story.score_latencies);
-        let phase = match story.disturbances.iter().find(|d| (d.from..d.until).contains(&now)) {
-            Some(disturbance) => disturbance.kind.title(),
-            None if since < self.warm_up => "warming up",
-            None => "calm",
-        };
+        self.latency = format!("p50/p99 {}", latency(&story.score_latencies));
+        // Short enough for 80 columns.
         let line = format!(
-            "{:>3} of {} s · {phase} · {} · {} series · {} · record → score {}",
+            "{}/{} s · {} · {} series · {} · {}",
             (since / 1_000_000).min(self.ends / 1_000_000),
             self.ends / 1_000_000,
             count(story.records as usize, "record", "records"),

@@ -30,18 +30,27 @@ fn tell_end(tell: &Tell, end: Result<(), DemoError>) {
     }
 }
 
-/// Reads the machine once per interval and publishes what it shows, as any user would.
+/// When the machine is read.
+#[derive(Clone, Copy)]
+pub(crate) struct Readings {
+    /// So often.
+    pub(crate) every: Micros,
+    /// Not any more from here on.
+    pub(crate) ends: Micros,
+}
+
+/// Reads the machine and publishes what it shows, as any user would.
 pub(crate) fn sample(
     mut sampler: Sampler,
     append: &Arc<dyn Append>,
     topic: &Arc<str>,
-    interval: Micros,
+    readings: Readings,
     pace: &Pace,
     tell: &Tell,
 ) {
     let mut publish = || -> Result<(), DemoError> {
         let mut due = pace.now();
-        while pace.wait_until(due) {
+        while due < readings.ends && pace.wait_until(due) {
             let now = pace.now();
             let samples = sampler.sample(now);
             let records: Vec<_> = samples.iter().map(|s| s.record(now / 1_000)).collect();
@@ -52,7 +61,7 @@ pub(crate) fn sample(
                 break;
             }
             // Readings that a busy machine made late are left out, not made up for.
-            due += interval * ((pace.now() - due) / interval + 1);
+            due += readings.every * ((pace.now() - due) / readings.every + 1);
         }
         Ok(())
     };

@@ -67,7 +67,7 @@ pub(super) fn of(kind: Kind, place: &str, message: &Message, ticks: bool) -> Vec
 }
 
 /// An instant as people and programs read it.
-fn time(at: Micros) -> String {
+pub(crate) fn time(at: Micros) -> String {
     match at {
         LOG_TIME_NONE => "none".to_owned(),
         LOG_TIME_END => "end".to_owned(),

@@ -1,6 +1,6 @@
 //! One anomaly of a stretch of odd rows: opened, updated, cleared, with hysteresis. A pure state machine.
 
-use domain::{Detector, LOG_TIME_NONE, Micros, Phase, Severity};
+use domain::{Detector, LOG_TIME_END, LOG_TIME_NONE, Micros, Phase, Severity};
 
 /// An open anomaly goes on while rows reach this share of the threshold at which it opened.
 const CLEAR_BELOW: f64 = 0.8;
@@ -109,8 +109,12 @@ impl Incident {
         self.last_at = at;
     }
 
-    /// Clears an open anomaly if no row has come for the detector's `silence_ms` of log time.
+    /// Clears an open anomaly if no row has come for the detector's `silence_ms` of log time. A last row from
+    /// before log time was known counts from the first one that is.
     pub fn silence(&mut self, log_time: Micros) -> Option<Transition> {
+        if self.last_at == LOG_TIME_NONE && log_time != LOG_TIME_END {
+            self.last_at = log_time;
+        }
         let silent = log_time.saturating_sub(self.last_at) >= self.silence;
         if silent && self.open.is_some() { self.end(true) } else { None }
     }
@@ -198,5 +202,14 @@ mod tests {
         let cleared = incident.silence(1_000 + 600_000_000).expect("ten minutes are over");
         assert!(cleared.silent && cleared.phase == Phase::Cleared && cleared.revision == 2);
         assert_eq!(incident.silence(i64::MAX), None, "once");
+    }
+
+    #[test]
+    fn silence_counts_from_the_first_known_log_time() {
+        let mut incident = Incident::new(&Detector::implicit("s"));
+        assert!(incident.step(0.7, 0.6, true, LOG_TIME_NONE).is_some());
+        assert_eq!(incident.silence(1_000), None);
+        assert_eq!(incident.silence(600_000_999), None);
+        assert!(incident.silence(600_001_000).is_some());
     }
 }

@@ -11,6 +11,7 @@
 
 mod checks;
 mod deadline;
+mod error;
 pub mod faults;
 pub mod kafka;
 pub mod memory;

@@ -14,7 +14,7 @@ const CHOSEN: usize = 6;
 /// The processes that are watched.
 pub(super) struct Processes {
     readings: u32,
-    /// CPU per cent, summed, and in how many readings they were there.
+    /// CPU per cent, summed, and in how many readings there was any.
     busy: HashMap<Pid, (f64, u32)>,
     own: Option<Pid>,
     own_prefix: String,
@@ -70,9 +70,10 @@ impl Processes {
     fn choose(&mut self, system: &System) {
         self.readings += 1;
         for (pid, process) in system.processes() {
-            let (cpu, seen) = self.busy.entry(*pid).or_default();
-            *cpu += f64::from(process.cpu_usage());
-            *seen += 1;
+            let cpu = f64::from(process.cpu_usage());
+            let (sum, times) = self.busy.entry(*pid).or_default();
+            *sum += cpu;
+            *times += u32::from(cpu > 0.0);
         }
         if self.readings < READINGS {
             return;
@@ -80,7 +81,8 @@ impl Processes {
         let mut busiest: Vec<(Pid, f64)> = self
             .busy
             .drain()
-            .filter(|(pid, (_, seen))| *seen == READINGS && Some(*pid) != self.own)
+            // One that is idle most of the time is not busy, whatever it does once.
+            .filter(|(pid, (_, times))| *times >= READINGS / 2 && Some(*pid) != self.own)
             // Threads of the kernel have no memory of their own.
             .filter(|(pid, _)| system.process(*pid).is_some_and(|p| p.memory() > 0))
             .map(|(pid, (cpu, _))| (pid, cpu))

@@ -31,7 +31,7 @@ const FILE_BYTES_MIN: u64 = CHUNK_BYTES as u64;
 const BLOCK_BYTES: usize = 32 << 20;
 const TAKEN_BYTES_MAX: u64 = 1_536 << 20;
 /// Taking it all may last this share of the time; the rest it is held.
-const TAKING_SHARE: i64 = 4;
+const TAKING_SHARE: i64 = 12;
 
 /// Why a disturbance was not caused, or not to its end.
 #[derive(Debug, thiserror::Error)]

@@ -59,7 +59,7 @@ pub(crate) fn html(story: &Story, verdict: &Verdict, plan: &Plan) -> String {
          {large_charts}\n{anomalies}\n<h2>All other series</h2>\n\
          <div class=\"small\">\n{small_charts}</div>\n</main>\n</body>\n</html>\n",
         head = head(story, verdict),
-        cards = cards(story, verdict),
+        cards = cards(story),
         disturbances = disturbances(story, verdict),
         key = key(),
         anomalies = anomalies(story),
@@ -82,7 +82,7 @@ fn head(story: &Story, verdict: &Verdict) -> String {
     )
 }
 
-fn cards(story: &Story, verdict: &Verdict) -> String {
+fn cards(story: &Story) -> String {
     let mut html = String::from("<div class=\"cards\">");
     for (figure, what) in [
         (latency(&story.alert_latencies()), "record → alert, p50 / p99"),
@@ -90,7 +90,6 @@ fn cards(story: &Story, verdict: &Verdict) -> String {
         (grouped(story.records), "records published"),
         (story.tracks.len().to_string(), "series watched"),
         (story.found.len().to_string(), "anomalies found"),
-        (verdict.false_alarms.len().to_string(), "of them false alarms"),
     ] {
         let _ = write!(html, "<div class=\"card\"><b>{figure}</b><span>{what}</span></div>");
     }

@@ -188,10 +188,28 @@ fn at(story: &Story, at: Micros) -> String {
     format!("{:>6.1} s", story.seconds(at))
 }
 
-/// `12 ms / 38 ms`.
+/// Half of all and all but one in a hundred are at most so late: `1.4 / 38 ms`.
 pub(crate) fn latency(values: &[Micros]) -> String {
     match (quantile(values, 0.5), quantile(values, 0.99)) {
-        (Some(p50), Some(p99)) => format!("{} / {}", millis(p50), millis(p99)),
+        (Some(p50), Some(p99)) => {
+            let (p50, p99) = (millis(p50), millis(p99));
+            // The unit once, if it is the same.
+            let bare = p50.strip_suffix(" ms").filter(|_| p99.ends_with(" ms"));
+            format!("{} / {p99}", bare.unwrap_or(&p50))
+        }
         _ => "–".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn latencies_are_quantiles() {
+        let hundred: Vec<Micros> = (1..=100).map(|i| i * 1_000).collect();
+        assert_eq!(latency(&hundred), "50 / 99 ms");
+        assert_eq!(latency(&[1_400, 2_500_000]), "1.4 ms / 2.50 s");
+        assert_eq!(latency(&[]), "–");
     }
 }

@@ -1,6 +1,6 @@
 //! Logs, metrics and traces. Only this module knows exporters.
 
-use std::{thread, time::Duration};
+use std::{io::IsTerminal as _, thread, time::Duration};
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use opentelemetry::trace::TracerProvider as _;
@@ -59,7 +59,8 @@ pub fn start(service: &'static str, config: &TelemetryConfig) -> Result<Telemetr
         SettingsError::new(format!("telemetry.{key}: {error}"))
     };
     let filter = EnvFilter::try_new(&config.log).map_err(|e| wrong("log", &e))?;
-    let format = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let format = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colours);
     let format = match config.log_format {
         LogFormat::Text => format.with_target(false).boxed(),
         LogFormat::Json => format.json().boxed(),

@@ -60,7 +60,8 @@ pub(crate) fn open_exchange(
         }
         Kind::Kafka => {
             let client = format!("oddwatch-{}", settings.worker.instance);
-            let options = KafkaOptions::new(settings.kafka.brokers.as_str(), client);
+            let mut options = KafkaOptions::new(settings.kafka.brokers.as_str(), client);
+            options.overrides = settings.kafka.properties.clone().into_iter().collect();
             Arc::new(KafkaExchange::connect(options)?)
         }
     })

@@ -1,6 +1,6 @@
 //! All settings of a process, checked as a whole before anything opens.
 
-use std::{net::SocketAddr, path::Path, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
 
 use control::SetupOptions;
 use detector::DetectorConfig;
@@ -56,6 +56,9 @@ pub(crate) struct KafkaSettings {
     pub(crate) brokers: String,
     pub(crate) topic_prefix: String,
     pub(crate) create_topics: bool,
+    /// Settings of librdkafka by name, for all clients or behind `consumer.` or `producer.`.
+    #[serde(default)]
+    pub(crate) properties: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -228,7 +228,7 @@ mod tests {
     fn the_machine_shows_at_least_thirty_series() {
         let mut sampler = Sampler::new();
         let mut samples = vec![];
-        for reading in 0..=i64::from(processes::READINGS) {
+        for reading in 0..=i64::from(processes::READINGS) + 1 {
             samples = sampler.sample(reading * 500_000);
         }
         let names: HashSet<_> = samples.iter().map(|s| s.series.as_str()).collect();

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -11,7 +11,8 @@ use control::ControlLog;
 use detector::{DetectorOptions, DetectorProcessor};
 use domain::{Anomaly, Definition, Score, ScoreItem, Stream, Topics};
 use exchange::{
-    Append, Exchange, FollowFrom, Follower, Group, Output, PollLimits, Step, Worker,
+    Append, Assignment, Batch, Exchange, FollowFrom, Follower, Group, Output, Outputs, Partition,
+    PollLimits, Processor, Slice, Start, Step, Worker,
     memory::{MemoryExchange, MemoryOptions},
 };
 use ingest::{IngestOptions, IngestProcessor};
@@ -50,7 +51,7 @@ pub(crate) struct Pipeline {
     detector: Worker<DetectorProcessor>,
     completed: Box<dyn Follower>,
     rejected: Box<dyn Follower>,
-    anomalies: Box<dyn Follower>,
+    findings: Worker<Findings>,
     features: Vec<String>,
     finish: ingest::Finish,
     /// Number of the first row of each message, by offset.
@@ -58,8 +59,40 @@ pub(crate) struct Pipeline {
     /// Time and key of rows without a result.
     waiting: BTreeMap<u64, (String, String)>,
     results: BTreeMap<u64, Result<Score, Refused>>,
-    found: Vec<Anomaly>,
+    found: Arc<Mutex<Vec<Anomaly>>>,
     rows: u64,
+}
+
+/// Reads anomalies and drifts as a group does, so that the exchange can forget what was read.
+struct Findings {
+    topics: Topics,
+    anomalies: Arc<Mutex<Vec<Anomaly>>>,
+}
+
+impl Processor for Findings {
+    type Error = Failure;
+
+    fn restore(&mut self, _: &Assignment) -> Result<Start, Failure> {
+        Ok(Start::Committed)
+    }
+
+    fn drop_partition(&mut self, _: &Partition) {}
+
+    fn apply(&mut self, batch: &Batch) -> Result<Outputs, Failure> {
+        let mut anomalies = self.anomalies.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_anomalies = |slice: &&Slice| slice.partition.topic == self.topics.anomalies;
+        for slice in batch.slices.iter().filter(of_anomalies) {
+            for message in &slice.messages {
+                let bytes = message.value.as_deref().unwrap_or_default();
+                anomalies.push(wire::events::decode_anomaly(bytes).map_err(unreadable)?);
+            }
+        }
+        Ok(Outputs::default())
+    }
+}
+
+fn unreadable(error: wire::DecodeError) -> Failure {
+    Failure::other(error.to_string())
 }
 
 impl Pipeline {
@@ -101,6 +134,10 @@ impl Pipeline {
             clock,
         });
         let group = Group { name: ingest::GROUP.into(), member: "score".into(), topics: inputs };
+        let found = Arc::default();
+        let findings = Findings { topics: topics.clone(), anomalies: Arc::clone(&found) };
+        let read = vec![topics.anomalies.clone(), topics.drifts.clone()];
+        let readers = Group { name: "score".into(), member: "score".into(), topics: read };
         let follow = |topic: &str| exchange.follow(topic, FollowFrom::Earliest);
         Ok(Self {
             appender: exchange.appender()?,
@@ -117,14 +154,14 @@ impl Pipeline {
             ),
             completed: follow(&topics.completed)?,
             rejected: follow(&topics.rejected)?,
-            anomalies: follow(&topics.anomalies)?,
+            findings: Worker::new(exchange.join(&readers)?, findings, limits),
             topics,
             features: features.to_vec(),
             finish,
             messages: HashMap::new(),
             waiting: BTreeMap::new(),
             results: BTreeMap::new(),
-            found: vec![],
+            found,
             rows: 0,
         })
     }
@@ -182,7 +219,7 @@ impl Pipeline {
 
     /// The events of anomalies since the last call.
     pub(crate) fn take_anomalies(&mut self) -> Vec<Anomaly> {
-        std::mem::take(&mut self.found)
+        std::mem::take(&mut *self.found.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Says so if a row has no result at the end.
@@ -203,6 +240,7 @@ impl Pipeline {
             let mut worked = self.ingest.step()? != Step::Idle;
             worked |= self.windowing.step()? != Step::Idle;
             worked |= self.detector.step()? != Step::Idle;
+            worked |= self.findings.step()? != Step::Idle;
             worked |= self.collect()?;
             if !worked {
                 return Ok(());
@@ -211,7 +249,6 @@ impl Pipeline {
     }
 
     fn collect(&mut self) -> Result<bool, Failure> {
-        let unreadable = |e: wire::DecodeError| Failure::other(e.to_string());
         let completed = self.completed.next(Duration::ZERO, READ_MAX)?;
         for (_, message) in &completed {
             let bytes = message.value.as_deref().unwrap_or_default();
@@ -230,12 +267,7 @@ impl Pipeline {
             let row = self.row_of(refused.offset, refused.index);
             self.results.insert(row, Err((reason, refused.detail)));
         }
-        let anomalies = self.anomalies.next(Duration::ZERO, READ_MAX)?;
-        for (_, message) in &anomalies {
-            let bytes = message.value.as_deref().unwrap_or_default();
-            self.found.push(wire::events::decode_anomaly(bytes).map_err(unreadable)?);
-        }
-        Ok(!(completed.is_empty() && rejected.is_empty() && anomalies.is_empty()))
+        Ok(!(completed.is_empty() && rejected.is_empty()))
     }
 
     fn row_of(&self, offset: u64, index: u32) -> u64 {

@@ -80,7 +80,8 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Sets up topics and definitions (those of the file and `more`) and starts the services.
+    /// Sets up topics and definitions (those of the file and `more`) and starts the services, which end at
+    /// SIGTERM or Ctrl-C. Within a tokio runtime.
     pub(crate) fn start(
         settings: Settings,
         services: &[Service],
@@ -101,6 +102,8 @@ impl Process {
             workers: vec![],
             failed: Arc::default(),
         };
+        // Until here there is nothing to end in order; from here on a signal must find who listens.
+        process.stop.on_signals()?;
         for service in services {
             for thread in 0..process.settings.worker.threads {
                 process.start_worker(*service, thread)?;

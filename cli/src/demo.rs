@@ -48,7 +48,7 @@ use watch::Readings;
 pub(crate) struct DemoArgs {
     /// How long the whole run lasts, warm-up included
     #[arg(long, value_name = "N", default_value_t = 75,
-          value_parser = clap::value_parser!(u64).range(40..=115))]
+          value_parser = clap::value_parser!(u64).range(60..=115))]
     pub(crate) seconds: u64,
     /// Where the HTML page is written
     #[arg(long, value_name = "PATH", default_value = "oddwatch-demo.html")]
@@ -68,6 +68,9 @@ pub(crate) enum DemoError {
     /// A service wrote something that this build can't read.
     #[error("an event of the services can't be read: {0}")]
     Event(#[from] wire::DecodeError),
+    /// There is no time for all of it.
+    #[error(transparent)]
+    TooShort(#[from] plan::TooShort),
     /// Nothing was scored.
     #[error("records are published, but none was scored within {0} s: are the services running?")]
     Unscored(u64),
@@ -126,14 +129,15 @@ pub(crate) fn run(
     stop: &Stop,
     clock: &Clock,
 ) -> Result<bool, DemoError> {
+    let every = Duration::from_millis(args.interval_ms);
+    let plan = Plan::new(Duration::from_secs(args.seconds), every)?;
     // What can't be written in the end is better known now.
     fs::File::create(&args.page)
         .map_err(|source| DemoError::Page { path: args.page.clone(), source })?;
     let scores = exchange.follow(&topics.completed, FollowFrom::Latest)?;
     let alerts = exchange.follow(&topics.alerts, FollowFrom::Latest)?;
     let append = exchange.appender()?;
-    let plan = Plan::new(args.seconds);
-    let interval = args.interval_ms as Micros * 1_000;
+    let interval = every.as_micros() as Micros;
     // The run's threads end with the run; a stop of the process ends the run.
     let over = Stop::default();
     let pace = Pace::new(clock.clone(), over.clone());
@@ -159,8 +163,9 @@ pub(crate) fn run(
     });
     screen.finish();
     told?;
+    story.end(pace.now());
     let verdict = Verdict::of(&story);
-    fs::write(&args.page, page::html(&story, &verdict, &plan))
+    fs::write(&args.page, page::html(&story, &verdict, plan.ends))
         .map_err(|source| DemoError::Page { path: args.page.clone(), source })?;
     report::write(&mut io::stdout().lock(), screen.colours(), &story, &verdict, &args.page)?;
     Ok(verdict.all_caught())

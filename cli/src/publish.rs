@@ -124,7 +124,7 @@ fn publish(args: &PublishArgs) -> Result<u64, PublishError> {
     if let Some(series) = &args.series {
         let now = Clock::System.now() / 1_000;
         let record = by_hand(series, &args.values, args.time.as_deref(), now)?;
-        door.send(&Batch { first: 1, last: 1, body: record.to_string().into_bytes() })?;
+        door.send(&Batch { numbers: vec![1], body: record.to_string().into_bytes() })?;
         return Ok(door.durable);
     }
     let (input, name): (Box<dyn io::Read + Send>, String) = match args.file.as_deref() {
@@ -211,10 +211,10 @@ fn read_lines(mut input: impl BufRead, ahead: &SyncSender<io::Result<Line>>) {
 }
 
 /// What goes into one request.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Default, PartialEq)]
 struct Batch {
-    first: u64,
-    last: u64,
+    /// The number of each line in the input.
+    numbers: Vec<u64>,
     body: Vec<u8>,
 }
 
@@ -227,9 +227,9 @@ struct Lines {
 impl Lines {
     /// What is there now, at least one line; waits only for the first. `None` at the end.
     fn batch(&mut self) -> io::Result<Option<Batch>> {
-        let mut batch = Batch { first: 0, last: 0, body: vec![] };
-        let mut count = 0;
+        let mut batch = Batch::default();
         loop {
+            let count = batch.numbers.len();
             let line = match self.next.take() {
                 Some(line) => Some(line),
                 None if count == 0 => self.lines.recv().ok().transpose()?,
@@ -246,14 +246,10 @@ impl Lines {
                 self.next = Some((number, line));
                 return Ok(Some(batch));
             }
-            if count == 0 {
-                batch.first = number;
-            }
-            batch.last = number;
+            batch.numbers.push(number);
             batch.body.extend_from_slice(text);
             batch.body.push(b'\n');
-            count += 1;
-            if count == LINES_MAX {
+            if batch.numbers.len() == LINES_MAX {
                 return Ok(Some(batch));
             }
         }
@@ -332,12 +328,21 @@ impl Door {
     }
 
     fn refused(&self, batch: &Batch, status: StatusCode, detail: String) -> PublishError {
-        let lines = match (batch.first, batch.last) {
-            (first, last) if first == last => format!("line {first} was"),
-            (first, last) => format!("the lines {first} to {last} were"),
+        let lines = match batch.numbers.as_slice() {
+            [only] => format!("line {only} was"),
+            [first, .., last] => format!("the lines {first} to {last} were"),
+            [] => "nothing was".to_owned(),
         };
+        let detail = in_input(&detail, &batch.numbers).unwrap_or(detail);
         PublishError::Refused { lines, status, detail, durable: self.durable }
     }
+}
+
+/// The door counts lines from the start of its request; people, from the start of their file.
+fn in_input(detail: &str, numbers: &[u64]) -> Option<String> {
+    let (line, rest) = detail.strip_prefix("line ")?.split_once(',')?;
+    let line: usize = line.parse().ok()?;
+    Some(format!("line {},{rest}", numbers.get(line.checked_sub(1)?)?))
 }
 
 fn unanswered(error: &reqwest::Error) -> String {

@@ -21,7 +21,6 @@ pub(crate) fn run(
     let ended = runtime.block_on(async {
         let telemetry = telemetry::start(name, &settings.telemetry)?;
         let process = Process::start(settings, services, &[], Clock::System)?;
-        process.stop.on_signals()?;
         process.serve(services, &telemetry).await?;
         tracing::info!(services = name, "running");
         process.stop.wait().await;
@@ -39,7 +38,6 @@ pub(crate) fn demo(args: &DemoArgs) -> Result<(), Failure> {
     let runtime = tokio_runtime()?;
     let ended = runtime.block_on(async {
         let process = Process::start(settings, &Service::ALL, &demo::definitions(), Clock::System)?;
-        process.stop.on_signals()?;
         tokio::task::block_in_place(|| {
             let exchange = Arc::clone(&process.exchange);
             let caught = demo::run(args, &exchange, &process.topics, &process.stop, &Clock::System);

@@ -124,7 +124,13 @@ fn topic(name: &str, topics: &Topics) -> (Arc<str>, Kind) {
         (&plain.alerts, &topics.alerts, Kind::Alerts),
     ];
     let found = ours.into_iter().find(|(short, full, _)| &***short == name || &***full == name);
-    found.map_or_else(|| (Arc::from(name), Kind::Records), |(_, full, kind)| (full.clone(), kind))
+    if let Some((_, full, kind)) = found {
+        return (full.clone(), kind);
+    }
+    // Streams' own topics have the same prefix, which may be given or left out.
+    let prefix = topics.records.strip_suffix(&*plain.records).unwrap_or_default();
+    let bare = name.strip_prefix(prefix).unwrap_or(name);
+    (Arc::from(format!("{prefix}{bare}")), Kind::Records)
 }
 
 #[cfg(test)]
@@ -143,7 +149,8 @@ mod tests {
         check("records", "test.records", Kind::Records);
         check("anomaly.detected", "test.anomaly.detected", Kind::Anomalies);
         check("test.alerts", "test.alerts", Kind::Alerts);
-        check("shop.orders", "shop.orders", Kind::Records);
+        check("shop.orders", "test.shop.orders", Kind::Records);
+        check("test.shop.orders", "test.shop.orders", Kind::Records);
     }
 
     #[test]

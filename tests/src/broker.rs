@@ -52,6 +52,11 @@ impl Deployment {
         })
     }
 
+    /// The broker's address.
+    pub fn broker(&self) -> &str {
+        &self.broker
+    }
+
     /// Starts a service of it, or `up`, and waits until it serves. `settings` are `section.key=value`.
     pub fn start(&self, service: &str, instance: &str, settings: &[&str]) -> Service {
         let prefix = format!("kafka.topic_prefix={}", self.topics.prefix);
@@ -126,7 +131,8 @@ impl<T: Default + Send + 'static> Reader<T> {
         let (shared, end) = (Arc::clone(&found), Arc::clone(&ending));
         let thread = thread::spawn(move || {
             loop {
-                if end.load(Ordering::Acquire) && follower.caught_up().expect("the broker answers") {
+                if end.load(Ordering::Acquire) && follower.caught_up().expect("the broker answers")
+                {
                     return;
                 }
                 let messages = follower.next(WAIT, 10_000).expect("the topic can be read");

@@ -33,7 +33,8 @@ impl Ledger {
             Ok(0) => {}
             Ok(repeats) => {
                 let first = &batch.first;
-                self.faults.push(format!("partition {partition}: {repeats} items came again: {first:?}"));
+                self.faults
+                    .push(format!("partition {partition}: {repeats} items came again: {first:?}"));
             }
             Err(hole) => self.faults.push(format!("partition {partition}: {hole}")),
         }

@@ -131,9 +131,9 @@ impl Sampler {
 
 fn cpu(system: &mut System, found: &mut Gathered<'_>) {
     system.refresh_cpu_usage();
-    found.gauge("cpu/all", Unit::Percent, f64::from(system.global_cpu_usage()));
+    found.gauge("cpu/all", Unit::Share, f64::from(system.global_cpu_usage()));
     for (core, cpu) in system.cpus().iter().take(CORES_MAX).enumerate() {
-        found.gauge(format!("cpu/{core}"), Unit::Percent, f64::from(cpu.cpu_usage()));
+        found.gauge(format!("cpu/{core}"), Unit::Share, f64::from(cpu.cpu_usage()));
     }
     let load = System::load_average();
     for (minutes, value) in [(1, load.one), (5, load.five), (15, load.fifteen)] {
@@ -210,7 +210,7 @@ fn machine(found: &mut Gathered<'_>) {
     let (cpu, memory) = (found.value("cpu/all"), found.value("memory/used"));
     if let (Some(cpu), Some(memory), Some(written)) = (cpu, memory, written) {
         let features = vec![
-            ("cpu", Unit::Percent, cpu),
+            ("cpu", Unit::Share, cpu),
             ("memory", Unit::Bytes, memory),
             ("disk_written", Unit::BytesPerSecond, written),
         ];

@@ -2,14 +2,13 @@
 
 mod chart;
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, time::Duration};
 
 use chart::{Chart, Frame, class};
 use domain::Micros;
 use sysinfo::System;
 
 use super::{
-    plan::Plan,
     screen::latency,
     story::{Found, Point, Story, Track},
     units::Unit,
@@ -40,8 +39,8 @@ fn escape(text: &str) -> String {
 }
 
 /// The whole page.
-pub(crate) fn html(story: &Story, verdict: &Verdict, plan: &Plan) -> String {
-    let ends = plan.ends.as_secs_f64();
+pub(crate) fn html(story: &Story, verdict: &Verdict, ends: Duration) -> String {
+    let ends = ends.as_secs_f64();
     let (large, small) = chosen(story, verdict);
     let mut large_charts = String::new();
     for series in &large {
@@ -73,9 +72,12 @@ fn head(story: &Story, verdict: &Verdict) -> String {
     let system = System::long_os_version().unwrap_or_else(|| "this machine".to_owned());
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     format!(
-        "<h1>{caught} of {} caught, {}</h1>\n<p class=\"muted\">Oddwatch demo on {}, {} · started \
+        "<h1>{}, {}</h1>\n<p class=\"muted\">Oddwatch demo on {}, {} · started \
          {started} · all findings are those of the running services</p>",
-        count(all, "disturbance", "disturbances"),
+        match all {
+            0 => "Stopped before the first disturbance".to_owned(),
+            all => format!("{caught} of {} caught", count(all, "disturbance", "disturbances")),
+        },
         count(verdict.false_alarms.len(), "false alarm", "false alarms"),
         escape(&system),
         count(cores, "core", "cores"),
@@ -160,7 +162,7 @@ fn anomalies(story: &Story) -> String {
         let _ = writeln!(
             html,
             "<tr><td class=\"n\">{:.1} s</td><td>{}</td><td>{}</td><td class=\"s\">{}</td>\
-             <td>{}</td><td>{}</td><td>{during}</td><td class=\"n\">{}</td></tr>",
+             <td class=\"s\">{}</td><td>{}</td><td class=\"s\">{during}</td><td class=\"n\">{}</td></tr>",
             story.seconds(found.opened.opened_at),
             escape(found.series()),
             found.latest.severity.name(),
@@ -284,7 +286,7 @@ mod tests {
     #[test]
     fn the_page_needs_nothing_else_and_escapes_names() {
         let story = story();
-        let page = html(&story, &Verdict::of(&story), &Plan::new(75));
+        let page = html(&story, &Verdict::of(&story), Duration::from_secs(75));
         for outside in ["http:", "https:", "src=", "href=", "url(", "@import", "<script", "<link"] {
             assert!(!page.contains(outside), "{outside} is in the page");
         }

@@ -82,24 +82,39 @@ pub(crate) struct Plan {
     pub(crate) ends: Duration,
 }
 
-/// Shares of the run: the warm-up, each disturbance, and the calm behind each. The warm-up ends between two
-/// readings, so that no disturbance begins with one.
+/// Share of the run that is warm-up; a bit more than a round number, so that no disturbance begins with a
+/// reading.
 const WARM_UP: f64 = 0.4035;
-const LASTS: f64 = 0.08;
-const CALM: f64 = 0.1186;
+/// The warm-up has at least so many readings: those of the detector's own, and those in which the busiest
+/// processes are chosen.
+const READINGS_MIN: u32 = super::WARM_UP_ROWS + 8;
+/// Share of the time from one disturbance to the next in which the machine is disturbed.
+const DISTURBED: f64 = 0.4;
+/// From one disturbance to the next at least.
+const TURN_MIN: Duration = Duration::from_secs(10);
+
+/// A run that is too short to warm up and to disturb the machine three times.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} s are needed at this interval: give a larger --seconds or a smaller --interval-ms")]
+pub(crate) struct TooShort(u64);
 
 impl Plan {
-    /// Splits a run of so many seconds.
-    pub(crate) fn new(seconds: u64) -> Self {
-        let whole = Duration::from_secs(seconds);
-        let mut at = whole.mul_f64(WARM_UP);
+    /// Splits a run, in which the machine is read so often.
+    pub(crate) fn new(ends: Duration, interval: Duration) -> Result<Self, TooShort> {
+        let turns = Kind::ALL.len() as u32;
+        let least = interval.mul_f64(f64::from(READINGS_MIN) + 0.3);
+        let mut at = ends.mul_f64(WARM_UP).max(least);
+        let turn = ends.saturating_sub(at) / turns;
+        if turn < TURN_MIN {
+            let needed = least.as_secs_f64() + TURN_MIN.as_secs_f64() * f64::from(turns);
+            return Err(TooShort(needed.ceil() as u64));
+        }
         let mut steps = vec![];
         for kind in Kind::ALL {
-            let lasts = whole.mul_f64(LASTS);
-            steps.push(Step { kind, begins: at, lasts });
-            at += lasts + whole.mul_f64(CALM);
+            steps.push(Step { kind, begins: at, lasts: turn.mul_f64(DISTURBED) });
+            at += turn;
         }
-        Self { steps, ends: whole }
+        Ok(Self { steps, ends })
     }
 
     /// How long nothing is done at first.
@@ -112,18 +127,31 @@ impl Plan {
 mod tests {
     use super::*;
 
+    fn plan(seconds: u64, interval_ms: u64) -> Result<Plan, String> {
+        let (ends, interval) = (Duration::from_secs(seconds), Duration::from_millis(interval_ms));
+        Plan::new(ends, interval).map_err(|error| error.to_string())
+    }
+
     #[test]
     fn a_run_warms_up_and_ends_in_calm() {
-        for seconds in [40, 75, 115] {
-            let plan = Plan::new(seconds);
+        for (seconds, interval) in [(60, 200), (60, 500), (75, 500), (80, 1000), (115, 1000)] {
+            let plan = plan(seconds, interval).expect("long enough");
+            let readings = plan.warm_up().as_millis() as u64 / interval;
+            assert!(readings >= 48, "{readings} readings: {plan:?}");
             let mut free_at = plan.warm_up();
-            assert!(plan.warm_up() >= plan.ends.mul_f64(0.39));
             for step in &plan.steps {
-                assert!(step.begins >= free_at, "{plan:?}");
-                free_at = step.begins + step.lasts + Duration::from_secs(4);
+                assert!(step.begins >= free_at && step.lasts.as_secs() >= 4, "{plan:?}");
+                free_at = step.begins + step.lasts + Duration::from_secs(5);
             }
             assert!(free_at <= plan.ends, "calm at the end: {plan:?}");
         }
+    }
+
+    #[test]
+    fn a_run_that_is_too_short_is_told_how_long_it_must_be() {
+        let error = plan(75, 1000).expect_err("48 s of warm-up");
+        assert!(error.starts_with("79 s are needed"), "{error}");
+        assert!(plan(79, 1000).is_ok());
     }
 
     #[test]

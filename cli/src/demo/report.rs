@@ -29,7 +29,12 @@ pub(crate) fn write(
     verdict: &Verdict,
     page: &Path,
 ) -> io::Result<()> {
-    writeln!(out, "\n{}", disturbances(colours, story, verdict))?;
+    writeln!(out)?;
+    if verdict.outcomes.is_empty() {
+        writeln!(out, "Stopped before the first disturbance.")?;
+    } else {
+        writeln!(out, "{}", disturbances(colours, story, verdict))?;
+    }
     writeln!(out, "{}\n", figures(colours, story, verdict))?;
     let page = page.canonicalize().unwrap_or_else(|_| page.to_owned());
     writeln!(out, "All series and their anomalies, drawn: {}", page.display())?;
@@ -41,12 +46,12 @@ fn table(colours: bool) -> Table {
     table
         .load_style(presets::UTF8_FULL_CONDENSED)
         .set_content_arrangement(ContentArrangement::Dynamic);
+    // The width counts without colours as well.
+    let width = table.width().filter(|width| *width >= WIDTH_MIN).unwrap_or(WIDTH);
     if !colours {
         table.force_no_tty();
     }
-    if table.width().is_none_or(|width| width < WIDTH_MIN) {
-        table.set_width(WIDTH);
-    }
+    table.set_width(width);
     table
 }
 
@@ -82,9 +87,12 @@ fn figures(colours: bool, story: &Story, verdict: &Verdict) -> Table {
         table.add_row([name.to_owned(), value]);
     };
     let (caught, all) = (verdict.caught(), verdict.outcomes.len());
-    row("disturbances caught", format!("{caught} of {all}"));
+    let missed = verdict.outcomes.iter().filter(|(_, o)| *o == Outcome::Missed).count();
+    row("disturbances", format!("{caught} of {all} caught, {missed} missed"));
     row("false alarms", false_alarms(story, verdict));
-    row("record → alert, p50 / p99", latency(&story.alert_latencies()));
+    let written = latency(&story.written_latencies());
+    let alerts = format!("{} in hand, {written} written", latency(&story.alert_latencies()));
+    row("record → alert, p50 / p99", alerts);
     row("record → score, p50 / p99", latency(&story.score_latencies));
     let records = format!("{} of {} series", grouped(story.records), story.tracks.len());
     row("records", records);

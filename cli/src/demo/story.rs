@@ -183,6 +183,15 @@ impl Story {
         })
     }
 
+    /// The run ends now, whatever was planned.
+    pub(crate) fn end(&mut self, now: Micros) {
+        for disturbance in self.disturbances.iter_mut().filter(|d| (d.from..d.until).contains(&now))
+        {
+            disturbance.until = now;
+            disturbance.cut.get_or_insert_with(|| "stopped".to_owned());
+        }
+    }
+
     fn published(&mut self, samples: Vec<Sample>) {
         self.records += samples.len() as u64;
         for sample in samples {
@@ -250,9 +259,14 @@ impl Story {
         }
     }
 
-    /// From the record to the alert in hand, of every anomaly.
+    /// From the record in the exchange to the alert in hand, of every anomaly.
     pub(crate) fn alert_latencies(&self) -> Vec<Micros> {
         self.found.iter().map(|found| found.received_after).collect()
+    }
+
+    /// From the record in the exchange to the alert written, of every anomaly.
+    pub(crate) fn written_latencies(&self) -> Vec<Micros> {
+        self.found.iter().map(|found| found.published_after).collect()
     }
 
     /// Seconds since the run began.
@@ -267,4 +281,49 @@ pub(crate) fn quantile(values: &[Micros], share: f64) -> Option<Micros> {
     sorted.sort_unstable();
     let rank = (share * sorted.len() as f64).ceil() as usize;
     sorted.get(rank.clamp(1, sorted.len().max(1)) - 1).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{AlertState, Severity};
+
+    use super::*;
+    use crate::demo::{metrics::VALUE, planted};
+
+    fn alerted(found: &Found, revision: u32, phase: Phase) -> Event {
+        let anomaly = Anomaly { revision, phase, ..found.opened.clone() };
+        let alert = Alert {
+            id: found.id,
+            revision,
+            state: AlertState::Firing,
+            severity: Severity::High,
+            summary: String::new(),
+            finding: Finding::Anomaly(anomaly),
+        };
+        Event::Alerted { alert: Box::new(alert), published_at: 60_000, received_at: 70_000 }
+    }
+
+    #[test]
+    fn an_anomaly_is_news_once_and_only_of_series_of_this_run() {
+        let mut story = Story::new(0, "");
+        let sample = Sample { series: "cpu/0".into(), features: vec![(VALUE, Unit::Share, 1.0)] };
+        assert!(matches!(story.apply(Event::Published(vec![sample])), Ok(None)));
+        let (ours, other) = (planted::found("cpu/0", 30_000), planted::found("orders", 30_000));
+        let mut news = |event| story.apply(event).expect("no thread broke");
+        assert_eq!(news(alerted(&other, 1, Phase::Opened)), None);
+        assert_eq!(news(alerted(&ours, 1, Phase::Opened)), Some(News::Anomaly(0)));
+        assert_eq!(news(alerted(&ours, 2, Phase::Cleared)), None);
+        assert_eq!(story.found.len(), 1);
+        assert_eq!(story.found[0].cleared_at(), Some(30_000));
+        assert_eq!(story.alert_latencies(), [40_000]);
+    }
+
+    #[test]
+    fn quantiles_are_those_of_a_person_with_a_list() {
+        let list: Vec<Micros> = (1..=10).collect();
+        for (share, expect) in [(0.5, 5), (0.99, 10), (0.0, 1)] {
+            assert_eq!(quantile(&list, share), Some(expect));
+        }
+        assert_eq!(quantile(&[], 0.5), None);
+    }
 }

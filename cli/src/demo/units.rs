@@ -3,7 +3,9 @@
 /// What a value is measured in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
-    /// Share of a whole, or of one core.
+    /// Share of a whole: 100 % at most.
+    Share,
+    /// Per cent of one core: as many hundreds as there are cores.
     Percent,
     /// Bytes.
     Bytes,
@@ -16,13 +18,18 @@ pub(crate) enum Unit {
 }
 
 impl Unit {
+    /// What nothing can exceed.
+    pub(crate) fn most(self) -> f64 {
+        if self == Self::Share { 100.0 } else { f64::INFINITY }
+    }
+
     /// The value with its unit; three digits that count.
     pub(crate) fn show(self, value: f64) -> String {
         if !value.is_finite() {
             return "?".to_owned();
         }
         match self {
-            Self::Percent => format!("{} %", digits(value)),
+            Self::Share | Self::Percent => format!("{} %", digits(value)),
             Self::Bytes => scaled(value, "B"),
             Self::BytesPerSecond => scaled(value, "B/s"),
             Self::PerSecond => format!("{}/s", plain(value)),
@@ -31,13 +38,14 @@ impl Unit {
     }
 }
 
-/// Three digits that count, none of them behind a large number's point.
+/// Three digits that count; none behind the point of a whole or a large number.
 fn digits(value: f64) -> String {
     match value.abs() {
-        size if size >= 99.95 => format!("{value:.0}"),
+        // The positive zero: -0 helps nobody.
+        size if size < 0.005 => "0".to_owned(),
+        size if size >= 99.95 || value.fract() == 0.0 => format!("{value:.0}"),
         size if size >= 9.995 => format!("{value:.1}"),
-        // The positive zero: -0.00 helps nobody.
-        _ => format!("{:.2}", if value.abs() < 0.005 { 0.0 } else { value }),
+        _ => format!("{value:.2}"),
     }
 }
 
@@ -70,7 +78,8 @@ mod tests {
         for (unit, value, expect) in [
             (Unit::Percent, 98.42, "98.4 %"),
             (Unit::Percent, 99.97, "100 %"),
-            (Unit::Percent, -0.001, "0.00 %"),
+            (Unit::Percent, -0.001, "0 %"),
+            (Unit::Plain, 3.0, "3"),
             (Unit::Bytes, 1.5e9, "1.50 GB"),
             (Unit::Bytes, 999.0, "999 B"),
             (Unit::BytesPerSecond, 12_345_678.0, "12.3 MB/s"),

@@ -58,10 +58,15 @@ impl Verdict {
     }
 }
 
-/// The disturbance that explains an anomaly, if any does; best one that acts upon its series.
+/// The disturbance that explains an anomaly, if any does: rather one that goes on than what one left behind,
+/// rather one that acts upon the series than another.
 pub(crate) fn explained_by(story: &Story, found: &Found) -> Option<Kind> {
     let explaining = story.disturbances.iter().filter(|d| explains(d, found, &story.own));
-    explaining.map(|d| d.kind).max_by_key(|kind| acted_on(*kind, found, &story.own))
+    let best = explaining.max_by_key(|d| {
+        let goes_on = found.opened.opened_at <= d.until.saturating_add(GRACE);
+        (goes_on, acted_on(d.kind, found, &story.own))
+    });
+    best.map(|disturbance| disturbance.kind)
 }
 
 /// Whether an anomaly is of a series that the disturbance acts upon, by what made most of it.

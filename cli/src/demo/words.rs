@@ -10,6 +10,8 @@ use super::{
 /// What an expected range is called: `2.1 % to 31 %`, or `up to 31 %` where nothing below is meant.
 pub(crate) fn range(lower: f64, upper: f64, unit: Unit) -> String {
     match (lower.is_finite(), upper.is_finite()) {
+        (true, true) if upper >= unit.most() && lower <= 0.0 => "anything".to_owned(),
+        (true, true) if upper >= unit.most() => format!("at least {}", unit.show(lower)),
         (true, true) if lower > 0.0 => format!("{} to {}", unit.show(lower), unit.show(upper)),
         // Nothing that is measured here can be negative.
         (_, true) => format!("up to {}", unit.show(upper.max(0.0))),
@@ -54,12 +56,12 @@ fn compared(top: &Contribution, unit: Unit) -> String {
     }
     let shown = unit.show(usual);
     if unit.show(0.0) == shown {
-        return "usually about none".to_owned();
+        return "usually none".to_owned();
     }
     let times = value / usual;
     match times {
         _ if value < usual => format!("{} below the usual {shown}", share(1.0 - times)),
-        t if t >= 10.0 => format!("{t:.0} times the usual {shown}"),
+        t if t >= 10.0 => format!("{} times the usual {shown}", grouped(t as u64)),
         t if t >= 2.0 => format!("{t:.1} times the usual {shown}"),
         t => format!("{} above the usual {shown}", share(t - 1.0)),
     }
@@ -119,11 +121,12 @@ mod tests {
 
     #[test]
     fn a_reason_compares_with_what_is_usual() {
-        check(100.0, 8.0, Unit::Percent, "12 times the usual 8.00 %");
-        check(20.0, 8.0, Unit::Percent, "2.5 times the usual 8.00 %");
-        check(2.2e9, 2e9, Unit::Bytes, "10 % above the usual 2.00 GB");
-        check(1.9e9, 2e9, Unit::Bytes, "5.0 % below the usual 2.00 GB");
-        check(5e6, 0.0, Unit::BytesPerSecond, "usually about none");
+        check(100.0, 8.0, Unit::Percent, "12 times the usual 8 %");
+        check(1e6, 10.0, Unit::PerSecond, "100,000 times the usual 10/s");
+        check(20.0, 8.0, Unit::Percent, "2.5 times the usual 8 %");
+        check(2.2e9, 2e9, Unit::Bytes, "10 % above the usual 2 GB");
+        check(1.9e9, 2e9, Unit::Bytes, "5.0 % below the usual 2 GB");
+        check(5e6, 0.0, Unit::BytesPerSecond, "usually none");
         check(5e6, f64::NAN, Unit::BytesPerSecond, "nothing is known of it yet");
     }
 
@@ -138,15 +141,18 @@ mod tests {
         found.opened.contributions = vec![part("cpu", 0.7), part("memory", 0.28), part("d", 0.02)];
         let features = vec![("cpu", Unit::Percent), ("memory", Unit::Bytes)];
         let track = Track { features, points: vec![] };
-        let expect = "9.0 times the usual 10.0 % (cpu 70 %, memory 28 % of it)";
+        let expect = "9.0 times the usual 10 % (cpu 70 %, memory 28 % of it)";
         assert_eq!(why(&found, &track), expect);
         let (value, expected) = observed(&found, &track);
-        assert_eq!((value.as_str(), expected.as_str()), ("cpu 90.0 %", "5.00 % to 15.0 %"));
+        assert_eq!((value.as_str(), expected.as_str()), ("cpu 90 %", "5 % to 15 %"));
     }
 
     #[test]
     fn ranges_and_times_are_short() {
-        assert_eq!(range(-3.0, 12.0, Unit::Percent), "up to 12.0 %");
+        assert_eq!(range(-3.0, 12.0, Unit::Percent), "up to 12 %");
+        assert_eq!(range(79.0, 121.0, Unit::Share), "at least 79 %");
+        assert_eq!(range(79.0, 121.0, Unit::Percent), "79 % to 121 %");
+        assert_eq!(range(-9.0, 121.0, Unit::Share), "anything");
         assert_eq!(range(f64::NAN, f64::NAN, Unit::Percent), "not known yet");
         assert_eq!(millis(830), "0.8 ms");
         assert_eq!(millis(38_400), "38 ms");

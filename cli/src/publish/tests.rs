@@ -55,7 +55,8 @@ fn batches(text: &str) -> Vec<(u64, u64, usize)> {
     let mut input = Lines { lines, next: None };
     let mut all = vec![];
     while let Some(batch) = input.batch().expect("readable") {
-        all.push((batch.first, batch.last, batch.body.len()));
+        let (first, last) = (batch.numbers.first(), batch.numbers.last());
+        all.push((*first.expect("a line"), *last.expect("a line"), batch.body.len()));
     }
     all
 }
@@ -79,6 +80,16 @@ fn a_line_without_end_is_refused() {
     read_lines("x".repeat(LINE_BYTES_MAX + 1).as_bytes(), &ahead);
     let error = Lines { lines, next: None }.batch().expect_err("too long");
     assert!(error.to_string().contains("line 1 has more than"), "{error}");
+}
+
+#[test]
+fn a_refused_line_is_named_as_in_the_input() {
+    let detail = "line 2, column 5: expected value";
+    let named = in_input(detail, &[10, 12]);
+    assert_eq!(named.as_deref(), Some("line 12, column 5: expected value"));
+    for other in ["line 3, column 5: x", "line 0, x", "line two, x", "something else"] {
+        assert_eq!(in_input(other, &[10, 12]), None, "{other}");
+    }
 }
 
 /// A door that answers once with these bytes; says what `publish` made of it.

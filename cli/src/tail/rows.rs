@@ -147,7 +147,7 @@ fn batch(batch: &domain::Batch) -> Vec<Shown> {
         }
         let json = json!({
             "stream": &*series.stream, "series": &*series.key, "window": series.window.as_deref(),
-            "row": row.row, "event_at": time(row.event_at), "ingested_at": time(row.ingested_at),
+            "row": (row.row > 0).then_some(row.row), "event_at": time(row.event_at), "ingested_at": time(row.ingested_at),
             "log_time": time(row.log_time), "config_version": row.config_version,
             "values": values, "late": row.flags.late, "imputed": row.flags.imputed,
             "drift": row.drift.as_ref().map(|d| d.method.to_string()),

@@ -1,9 +1,10 @@
 //! The detector: scores rows, keeps a model per series, opens and clears anomalies and explains them.
 //!
 //! In reading order: [`service`] polls and commits; [`state`] is what one partition knows and decides;
-//! [`slots`] are the models of one series; [`output`] collects what is written.
+//! [`slots`] are the models of one series; `events` makes what is written, [`output`] collects it.
 
 pub mod config;
+mod events;
 pub mod metrics;
 pub mod output;
 pub mod service;

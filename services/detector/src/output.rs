@@ -1,35 +1,46 @@
 //! What one cycle writes for one partition: batches of scores, anomalies and refusals.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use domain::{Anomaly, Micros, Position, Refusal, Score, ScoreBatch, ScoreItem, SeriesRef};
 
-/// A batch is closed at so many items, so that its message stays far below a topic's limit.
-const BATCH_ITEMS_MAX: usize = 20_000;
+/// A batch is closed when it is about so large, so that its message stays far below a topic's limit.
+const BATCH_BYTES_MAX: usize = 2 << 20;
+/// Bytes of a score, and of a series besides its names, about.
+const SCORE_BYTES: usize = 128;
+const SERIES_BYTES: usize = 32;
+
+/// Where a series stands in the series table of the batch that its scores were last written to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Entry {
+    /// The number of that batch's first item, from 1: no other batch with scores has it.
+    batch: u64,
+    index: u32,
+}
 
 /// Collects scores and ticks into numbered batches.
 #[derive(Debug)]
 pub struct Output {
     /// Finished batches, then the one being filled.
     pub batches: Vec<ScoreBatch>,
-    /// Events of anomalies.
-    pub anomalies: Vec<Anomaly>,
+    /// Events of anomalies, each with the config version in force.
+    pub anomalies: Vec<(u64, Anomaly)>,
     /// Rows refused.
     pub refusals: Vec<Refusal>,
-    /// The largest config version in force.
+    /// The config version in force.
     pub config_version: u64,
-    series: HashMap<usize, u32>,
+    bytes: usize,
 }
 
 impl Output {
     /// Nothing yet; the first item will have this position.
-    pub fn new(first: Position) -> Self {
+    pub fn new(first: Position, config_version: u64) -> Self {
         Self {
             batches: vec![empty(first)],
             anomalies: vec![],
             refusals: vec![],
-            config_version: 0,
-            series: HashMap::new(),
+            config_version,
+            bytes: 0,
         }
     }
 
@@ -43,35 +54,42 @@ impl Output {
         self.open().items.push(ScoreItem::Tick(log_time));
     }
 
-    /// Writes a score; its indexes into the batch's tables are filled in. `series` is the series' index in the
-    /// partition.
+    /// Takes an event of an anomaly, if there is one.
+    pub fn event(&mut self, event: Option<Anomaly>) {
+        self.anomalies.extend(event.map(|event| (self.config_version, event)));
+    }
+
+    /// Writes a score and returns where its series stands now; `known` is where it stood before. The score's
+    /// indexes into the batch's tables are filled in.
     pub fn score(
         &mut self,
-        series: usize,
+        known: Entry,
         named: &SeriesRef,
         source: &Arc<str>,
         detector: (&Arc<str>, u64),
         mut score: Score,
-    ) {
-        if self.open().items.len() >= BATCH_ITEMS_MAX {
+    ) -> Entry {
+        if self.bytes > BATCH_BYTES_MAX {
             self.close();
         }
-        let known = self.series.get(&series).copied();
+        let mut bytes = SCORE_BYTES;
         let batch = self.open();
-        let index = match known {
-            Some(index) if batch.series[index as usize].features == named.features => index,
-            _ => {
-                batch.series.push(named.clone());
-                batch.series.len() as u32 - 1
-            }
+        let entry = if known.batch == batch.first.number {
+            known
+        } else {
+            bytes += SERIES_BYTES + named.stream.len() + named.key.len();
+            bytes += named.features.iter().map(|name| name.len() + 2).sum::<usize>();
+            batch.series.push(named.clone());
+            Entry { batch: batch.first.number, index: batch.series.len() as u32 - 1 }
         };
-        score.series = index;
+        score.series = entry.index;
         score.origin.source = place(&mut batch.sources, |s| s == source, || source.clone());
         let is_this =
             |(name, version): &(Arc<str>, u64)| name == detector.0 && *version == detector.1;
         score.detector = place(&mut batch.detectors, is_this, || (detector.0.clone(), detector.1));
         batch.items.push(ScoreItem::Score(score));
-        self.series.insert(series, index);
+        self.bytes += bytes;
+        entry
     }
 
     fn open(&mut self) -> &mut ScoreBatch {
@@ -86,7 +104,7 @@ impl Output {
             ..batch.first.clone()
         };
         self.batches.push(empty(first));
-        self.series.clear();
+        self.bytes = 0;
     }
 }
 

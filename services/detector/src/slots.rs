@@ -5,6 +5,8 @@ use std::sync::Arc;
 use detect::{SeriesModel, Transition};
 use domain::{Contribution, Detector, Id, Micros, SeriesRef};
 
+use crate::output::Entry;
+
 /// A detector as it applies to series: its definition and the version that made it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
@@ -78,6 +80,8 @@ pub struct Series {
     pub named: SeriesRef,
     /// Its models.
     pub slots: Vec<Slot>,
+    /// Where its scores were written last.
+    pub entry: Entry,
     /// The set of plans that `slots` follow.
     plans: u64,
 }
@@ -85,12 +89,17 @@ pub struct Series {
 impl Series {
     /// A series without models yet.
     pub fn new(named: SeriesRef) -> Self {
-        Self { named, slots: vec![], plans: u64::MAX }
+        Self { named, slots: vec![], entry: Entry::default(), plans: u64::MAX }
     }
 
     /// Whether `slots` follow this set of plans.
     pub fn is_current(&self, generation: u64, named: &SeriesRef) -> bool {
         self.plans == generation && self.named.features == named.features
+    }
+
+    /// How many models it has, and how many bytes they take.
+    pub fn models(&self) -> (usize, usize) {
+        (self.slots.len(), self.slots.iter().map(|slot| slot.model.bytes()).sum())
     }
 
     /// Makes `slots` follow the plans for this series: a detector whose algorithm stays keeps its model, one
@@ -103,12 +112,17 @@ impl Series {
     ) -> Vec<(Arc<Plan>, Open)> {
         let widened = self.named.features != named.features;
         self.named = named.clone();
+        if widened {
+            self.entry = Entry::default();
+        }
+        let values = named.features.len();
         let mut before = std::mem::take(&mut self.slots);
         for plan in plans {
             let keeps = |slot: &Slot| {
                 !widened
                     && slot.plan.name == plan.name
-                    && slot.plan.detector.algorithm == plan.detector.algorithm
+                    && slot.plan.detector.algorithm.resolved(values)
+                        == plan.detector.algorithm.resolved(values)
             };
             let mut slot = match before.iter().position(keeps) {
                 Some(at) => before.remove(at),

@@ -7,16 +7,17 @@ use std::{
 };
 
 use control::ControlLog;
-use detect::{SeriesModel, Transition, Verdict};
+use detect::SeriesModel;
 use domain::{
-    Anomaly, Batch, Contribution, Definitions, DriftPolicy, Extras, Hole, Id, Item, Micros, Phase,
-    Position, Reason, Refusal, Row, Score, SeriesRef, Track, row::feature_name,
+    Anomaly, Batch, Definitions, DriftPolicy, Hole, Item, Micros, Phase, Position, Score,
+    SeriesRef, Track,
 };
 
 use crate::{
     config::DetectorConfig,
+    events::{self, Context},
     output::Output,
-    slots::{LastRow, Open, Plan, Series, Slot},
+    slots::{Open, Plan, Series, Slot},
 };
 
 /// Counts for telemetry; part of no decision.
@@ -43,19 +44,13 @@ pub struct State {
     track: Track,
     series: Vec<Series>,
     by_name: HashMap<(Rows, Arc<str>), usize>,
+    models: usize,
     model_bytes: usize,
     /// Series and slot of every anomaly that is going on, to be looked at on ticks.
     open: BTreeSet<(usize, usize)>,
     next: Position,
     /// Counts since the last look.
     pub counts: Counts,
-}
-
-/// A row with its surroundings.
-struct Context<'a> {
-    batch: &'a Batch,
-    row: &'a Row,
-    position: &'a Position,
 }
 
 impl State {
@@ -69,6 +64,7 @@ impl State {
             track: Track::default(),
             series: vec![],
             by_name: HashMap::new(),
+            models: 0,
             model_bytes: 0,
             open: BTreeSet::new(),
             next: Position { source, epoch: 1, number: 1 },
@@ -78,12 +74,12 @@ impl State {
 
     /// How many models it holds, and how many bytes they take.
     pub fn models(&self) -> (usize, usize) {
-        (self.series.iter().map(|series| series.slots.len()).sum(), self.model_bytes)
+        (self.models, self.model_bytes)
     }
 
     /// An output whose first item continues the numbers.
     pub fn output(&self) -> Output {
-        Output::new(self.next.clone())
+        Output::new(self.next.clone(), self.definitions.version)
     }
 
     /// Takes note of what an output wrote, so that the next one continues its numbers.
@@ -106,17 +102,16 @@ impl State {
         let mut mapped: Vec<Option<usize>> = vec![None; batch.series.len()];
         for (index, item) in batch.items.iter().enumerate().skip(repeats as usize) {
             let number = batch.first.number + index as u64;
-            let position = Position { number, ..batch.first.clone() };
             match item {
-                Item::Tick(log_time) => self.tick(&position, *log_time, out),
+                Item::Tick(log_time) => self.tick(&batch.first, number, *log_time, out),
                 Item::Row(row) => {
                     if row.config_version > self.definitions.version {
                         control.advance(&mut self.definitions, row.config_version);
                         self.generation += 1;
                         self.plans.clear();
+                        out.config_version = self.definitions.version;
                     }
-                    out.config_version = out.config_version.max(self.definitions.version);
-                    let context = Context { batch, row, position: &position };
+                    let context = Context { batch, row, number };
                     self.row(&context, &mut mapped[row.series as usize], out);
                 }
             }
@@ -124,21 +119,19 @@ impl State {
         Ok(())
     }
 
-    fn tick(&mut self, position: &Position, log_time: Micros, out: &mut Output) {
-        for (index, at) in self.open.clone() {
-            let series = &mut self.series[index];
-            let Some(slot) = series.slots.get_mut(at) else {
-                continue;
-            };
+    fn tick(&mut self, first: &Position, number: u64, log_time: Micros, out: &mut Output) {
+        let series = &mut self.series;
+        self.open.retain(|&(index, at)| {
+            let Series { named, slots, .. } = &mut series[index];
+            let slot = &mut slots[at];
             let Some(step) = slot.model.silence(log_time) else {
-                continue;
+                return true;
             };
-            self.open.remove(&(index, at));
-            if let Some(open) = slot.open.take() {
-                let told = Told { step, extras: None, position, log_time };
-                out.anomalies.push(anomaly(&series.named, &slot.plan, open, told));
-            }
-        }
+            out.event(slot.open.take().map(|open| {
+                events::told_by_tick(first, number, log_time, named, &slot.plan, open, step)
+            }));
+            false
+        });
         out.tick(log_time);
     }
 
@@ -149,12 +142,12 @@ impl State {
             _ => match self.map(context, named, out) {
                 Ok(index) => *mapped.insert(index),
                 Err(detail) => {
-                    out.refusals.push(refusal(context, detail));
+                    out.refusals.push(events::refusal(context, detail));
                     return;
                 }
             },
         };
-        let Series { named, slots, .. } = &mut self.series[index];
+        let Series { named, slots, entry, .. } = &mut self.series[index];
         let source = &context.batch.sources[context.row.origin.source as usize];
         for (at, slot) in slots.iter_mut().enumerate() {
             if !slot.plan.detector.enabled {
@@ -162,16 +155,16 @@ impl State {
             }
             let (score, event) = assess(context, named, slot);
             let detector = (&slot.plan.name, slot.plan.version);
-            out.score(index, named, source, detector, score);
+            *entry = out.score(*entry, named, source, detector, score);
             self.counts.scores += 1;
-            if let Some(event) = event {
+            if let Some(event) = &event {
                 if event.phase == Phase::Cleared {
                     self.open.remove(&(index, at));
                 } else {
                     self.open.insert((index, at));
                 }
-                out.anomalies.push(event);
             }
+            out.event(event);
         }
     }
 
@@ -183,36 +176,45 @@ impl State {
         out: &mut Output,
     ) -> Result<usize, String> {
         let key = ((named.stream.clone(), named.window.clone()), named.key.clone());
+        let known = self.by_name.get(&key).copied();
+        if let Some(index) = known
+            && self.series[index].is_current(self.generation, named)
+        {
+            // So that the batch's next row finds its features equal by their address.
+            self.series[index].named.features.clone_from(&named.features);
+            return Ok(index);
+        }
         let plans = self.plans_of(named);
-        let bytes =
-            |series: &Series| -> usize { series.slots.iter().map(|slot| slot.model.bytes()).sum() };
         let wanted: usize = plans
             .iter()
             .map(|plan| SeriesModel::bytes_for(&plan.detector, named.features.len()))
             .sum();
-        let index = match self.by_name.get(&key) {
-            Some(index) => *index,
-            None if self.model_bytes + wanted > self.config.model_bytes_max => {
-                return Err(format!(
-                    "the partition's models take {} bytes, detector.model_bytes_max is {}",
-                    self.model_bytes, self.config.model_bytes_max
-                ));
-            }
-            None => {
-                self.series.push(Series::new(named.clone()));
-                self.by_name.insert(key, self.series.len() - 1);
-                self.series.len() - 1
-            }
-        };
-        let series = &mut self.series[index];
-        self.model_bytes -= bytes(series);
-        for (plan, open) in series.follow(self.generation, named, &plans) {
-            out.anomalies.extend(ended(named, &plan, open, context));
+        let (models, bytes) = known.map_or((0, 0), |index| self.series[index].models());
+        let model_bytes = self.model_bytes - bytes + wanted;
+        if wanted > bytes && model_bytes > self.config.model_bytes_max {
+            return Err(format!(
+                "the partition's models would take {model_bytes} bytes, \
+                 detector.model_bytes_max is {}",
+                self.config.model_bytes_max
+            ));
         }
-        self.model_bytes += bytes(series);
-        self.open.retain(|(of, _)| *of != index);
+        let index = known.unwrap_or_else(|| {
+            self.series.push(Series::new(named.clone()));
+            self.by_name.insert(key, self.series.len() - 1);
+            self.series.len() - 1
+        });
+        let series = &mut self.series[index];
+        for at in 0..models {
+            self.open.remove(&(index, at));
+        }
+        for (plan, open) in series.follow(self.generation, named, &plans) {
+            out.event(events::ended(named, &plan, open, context));
+        }
         let open = series.slots.iter().enumerate().filter(|(_, slot)| slot.open.is_some());
         self.open.extend(open.map(|(at, _)| (index, at)));
+        let (models_now, bytes_now) = series.models();
+        self.models = self.models - models + models_now;
+        self.model_bytes = self.model_bytes - bytes + bytes_now;
         Ok(index)
     }
 
@@ -236,57 +238,28 @@ impl State {
 
 /// Scores a row with one detector, then lets it learn; says what happened to its anomaly.
 fn assess(context: &Context<'_>, named: &SeriesRef, slot: &mut Slot) -> (Score, Option<Anomaly>) {
-    let Context { batch, row, position } = *context;
+    let Context { batch, row, .. } = *context;
     if row.drift.is_some() && slot.plan.detector.on_drift == DriftPolicy::Relearn {
         slot.model.relearn();
     }
-    let values = batch.values_of(row);
-    let verdict = slot.model.assess(values, !row.flags.late, row.log_time);
-    let (top, share) = verdict.top();
-    let score = Score {
-        series: 0,
-        detector: 0,
-        row: row.row,
-        event_at: row.event_at,
-        ingested_at: row.ingested_at,
-        log_time: row.log_time,
-        origin: row.origin,
-        flags: row.flags,
-        score: verdict.score,
-        raw: verdict.raw,
-        confidence: verdict.confidence,
-        threshold: verdict.threshold,
-        is_anomaly: verdict.is_anomaly,
-        top_feature: top as u32,
-        top_share: share,
-        value: values.get(top).copied().unwrap_or(f64::NAN),
-        expected: verdict.expected.get(top).copied().unwrap_or(f64::NAN),
-        lower: verdict.lower.get(top).copied().unwrap_or(f64::NAN),
-        upper: verdict.upper.get(top).copied().unwrap_or(f64::NAN),
-    };
-    // Only an anomaly needs to be explained in full.
-    if verdict.transition.is_none() && slot.open.is_none() {
+    let verdict = slot.model.assess(batch.values_of(row), !row.flags.late, row.log_time);
+    let score = events::score(context, &verdict);
+    // Only an anomaly needs to be explained in full, and a late row is no part of one.
+    if row.flags.late || (verdict.transition.is_none() && slot.open.is_none()) {
         return (score, None);
     }
-    let last = LastRow {
-        row: row.row,
-        event_at: row.event_at,
-        ingested_at: row.ingested_at,
-        score: verdict.score,
-        confidence: verdict.confidence,
-        contributions: contributions(&named.features, values, &verdict),
-    };
+    let last = events::last_row(context, &named.features, &verdict);
     let step = verdict.transition;
-    let mut open = slot.open.take().unwrap_or_else(|| Open {
-        id: anomaly_id(context, named, &slot.plan),
-        row: row.row,
-        at: row.event_at,
-        last: last.clone(),
-        told: None,
-    });
-    if !row.flags.late {
-        open.last = last;
-    }
+    let mut open = match slot.open.take() {
+        Some(open) => Open { last, ..open },
+        None => Open {
+            id: events::anomaly_id(context, named, &slot.plan),
+            row: row.row,
+            at: row.event_at,
+            last,
+            told: None,
+        },
+    };
     let Some(step) = step else {
         slot.open = Some(open);
         return (score, None);
@@ -295,102 +268,5 @@ fn assess(context: &Context<'_>, named: &SeriesRef, slot: &mut Slot) -> (Score, 
     if step.phase != Phase::Cleared {
         slot.open = Some(open.clone());
     }
-    let told = Told { step, extras: row.extras.as_deref(), position, log_time: row.log_time };
-    (score, Some(anomaly(named, &slot.plan, open, told)))
-}
-
-fn contributions(
-    features: &[Arc<str>],
-    values: &[f64],
-    verdict: &Verdict<'_>,
-) -> Vec<Contribution> {
-    let mut all: Vec<Contribution> = (0..values.len())
-        .map(|index| Contribution {
-            feature: feature_name(features, index),
-            share: verdict.contributions[index],
-            value: values[index],
-            expected: verdict.expected[index],
-            lower: verdict.lower[index],
-            upper: verdict.upper[index],
-        })
-        .collect();
-    // Stable, so that equal shares stay in the features' order.
-    all.sort_by(|a, b| b.share.total_cmp(&a.share));
-    all
-}
-
-/// The id of the anomaly that a row opens: the record, the series' rows and the detector's definition.
-fn anomaly_id(context: &Context<'_>, named: &SeriesRef, plan: &Plan) -> Id {
-    let Context { batch, row, .. } = context;
-    Id::of(&[
-        b"anomaly",
-        batch.sources[row.origin.source as usize].as_bytes(),
-        &row.origin.offset.to_le_bytes(),
-        &row.origin.index.to_le_bytes(),
-        named.stream.as_bytes(),
-        named.window.as_deref().unwrap_or_default().as_bytes(),
-        named.key.as_bytes(),
-        plan.name.as_bytes(),
-        &plan.version.to_le_bytes(),
-    ])
-}
-
-/// The clearing of an anomaly whose model is gone: its detector was removed, or its rows have other values now.
-fn ended(named: &SeriesRef, plan: &Plan, open: Open, context: &Context<'_>) -> Option<Anomaly> {
-    let told = open.told?;
-    let step = Transition { phase: Phase::Cleared, revision: told.revision + 1, ..told };
-    let (position, log_time) = (context.position, context.row.log_time);
-    Some(anomaly(named, plan, open, Told { step, extras: None, position, log_time }))
-}
-
-/// What made an event of an anomaly.
-struct Told<'a> {
-    step: Transition,
-    extras: Option<&'a Extras>,
-    position: &'a Position,
-    log_time: Micros,
-}
-
-fn anomaly(named: &SeriesRef, plan: &Plan, open: Open, told: Told<'_>) -> Anomaly {
-    let Told { step, extras, position, log_time } = told;
-    Anomaly {
-        id: open.id,
-        revision: step.revision,
-        position: position.clone(),
-        phase: step.phase,
-        silent: step.silent,
-        series: named.clone(),
-        detector: plan.name.clone(),
-        detector_version: plan.version,
-        opened_row: open.row,
-        row: open.last.row,
-        rows: step.rows,
-        opened_at: open.at,
-        event_at: open.last.event_at,
-        ingested_at: open.last.ingested_at,
-        log_time,
-        score: open.last.score,
-        score_max: step.score_max,
-        threshold: step.threshold,
-        confidence: open.last.confidence,
-        severity: step.severity,
-        contributions: open.last.contributions,
-        tags: extras.map(|extras| extras.tags.clone()).unwrap_or_default(),
-        traceparent: extras.and_then(|extras| extras.traceparent.clone()),
-    }
-}
-
-fn refusal(context: &Context<'_>, detail: String) -> Refusal {
-    let Context { batch, row, .. } = context;
-    Refusal {
-        reason: Reason::TooManySeries,
-        detail,
-        service: "detector",
-        source: batch.sources[row.origin.source as usize].clone(),
-        offset: row.origin.offset,
-        index: row.origin.index,
-        ingested_at: row.ingested_at,
-        key: Some(batch.series[row.series as usize].key.as_bytes().to_vec()),
-        payload: vec![],
-    }
+    (score, Some(events::told_by_row(context, named, &slot.plan, open, step)))
 }

@@ -129,6 +129,8 @@ impl IngestProcessor {
             let topic = topics.accepted;
             return Err(IngestError::Partitions { topic, found, expected });
         }
+        let counts = Counts::new();
+        counts.config_version.set(definitions.version as f64);
         Ok(Self {
             streams: Streams::new(definitions, &topic_prefix),
             state: State::new(config, expected),
@@ -138,7 +140,7 @@ impl IngestProcessor {
             called_at: clock.now(),
             clock,
             finish: Finish::default(),
-            counts: Counts::new(),
+            counts,
             warning: Warning::default(),
         })
     }

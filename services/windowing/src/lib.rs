@@ -1,12 +1,14 @@
 //! Windowing and drift: turns accepted records into rows to be scored, and says when normal has changed.
 //!
 //! In reading order: [`service`] polls and commits; [`state`] is what one partition knows and decides;
-//! [`series`] orders the rows of one series; [`window`] computes features of sliding windows; [`log_time`] is
-//! the least over the sources; [`output`] collects what is written.
+//! [`series`] is one series and [`order`] the order of its rows; [`window`] computes features of sliding
+//! windows; [`log_time`] is the least over the sources; `events` makes what is written, [`output`] collects it.
 
 pub mod config;
+mod events;
 pub mod log_time;
 pub mod metrics;
+pub mod order;
 pub mod output;
 pub mod series;
 pub mod service;

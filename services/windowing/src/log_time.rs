@@ -28,6 +28,8 @@ impl LogTime {
             }
         }
         self.sources = sources;
+        // A source that held it back may be gone.
+        self.settle();
     }
 
     /// A source has been read this far. A source that `control` does not list has no say.
@@ -39,9 +41,13 @@ impl LogTime {
         *known = before.max(Some(log_time));
         // Only the source that held the least back can let it go on.
         if before.is_none_or(|before| before <= self.low) {
-            let low = self.sources.values().copied().min().flatten();
-            self.low = low.map_or(self.low, |low| low.max(self.low));
+            self.settle();
         }
+    }
+
+    fn settle(&mut self) {
+        let low = self.sources.values().copied().min().flatten();
+        self.low = low.map_or(self.low, |low| low.max(self.low));
     }
 
     /// The partition's log time; [`LOG_TIME_NONE`] until every source has been heard of.
@@ -92,5 +98,17 @@ mod tests {
         assert_eq!(time.get(), 10);
         time.advance("b/0", 25);
         assert_eq!(time.get(), 25);
+    }
+
+    #[test]
+    fn a_source_that_is_gone_holds_it_no_longer() {
+        let mut time = LogTime::new();
+        time.set_layout(&layout(&[("a", 1), ("b", 1)]));
+        time.advance("a/0", 30);
+        time.advance("b/0", 10);
+        time.set_layout(&layout(&[("a", 1)]));
+        assert_eq!(time.get(), 30);
+        time.advance("a/0", 40);
+        assert_eq!(time.get(), 40);
     }
 }

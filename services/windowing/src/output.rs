@@ -1,16 +1,22 @@
 //! What one cycle writes for one partition: batches of rows, drifts and refusals.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
-use domain::{Batch, Drift, Item, Micros, Position, Refusal, Row, SeriesRef};
+use domain::{Batch, Drift, Extras, Item, Micros, Position, Refusal, Row, SeriesRef};
 
-/// A batch is closed when its rows are about so large, so that its message stays far below a topic's limit.
+/// A batch is closed when it is about so large, so that its message stays far below a topic's limit.
 const BATCH_BYTES_MAX: usize = 2 << 20;
-/// Bytes of a row besides its values, about.
+/// Bytes of a row besides its values, and of a drift besides its tags, about.
 const ROW_BYTES: usize = 32;
+const DRIFT_BYTES: usize = 512;
 
-/// Identifies a series table entry: the series' index in the partition, and its window (0: the record itself).
-type Entry = (usize, usize);
+/// Where a series, or a window of it, stands in the series table of the batch that it was last written to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Entry {
+    /// The number of that batch's first item, from 1: no other batch with rows has it.
+    batch: u64,
+    index: u32,
+}
 
 /// Collects rows and ticks into numbered batches.
 #[derive(Debug)]
@@ -21,20 +27,13 @@ pub struct Output {
     pub drifts: Vec<Arc<Drift>>,
     /// Records refused.
     pub refusals: Vec<Refusal>,
-    series: HashMap<Entry, u32>,
     bytes: usize,
 }
 
 impl Output {
     /// Nothing yet; the first item will have this position.
     pub fn new(first: Position) -> Self {
-        Self {
-            batches: vec![Batch::new(first)],
-            drifts: vec![],
-            refusals: vec![],
-            series: HashMap::new(),
-            bytes: 0,
-        }
+        Self { batches: vec![Batch::new(first)], drifts: vec![], refusals: vec![], bytes: 0 }
     }
 
     /// How many items have been written.
@@ -47,23 +46,35 @@ impl Output {
         self.open().items.push(Item::Tick(log_time));
     }
 
-    /// Writes a row. `series` makes the table entry if the batch has none yet; `row.series`, `row.values` and
-    /// `row.origin.source` are filled in.
+    /// Writes a row and returns where its series stands now. `known` is where it stood before, `series` makes
+    /// its table entry if this batch has none yet; `row.series`, `row.values` and `row.origin.source` are filled
+    /// in.
     pub fn row(
         &mut self,
-        entry: Entry,
+        known: Entry,
         series: impl FnOnce() -> SeriesRef,
         source: &Arc<str>,
         values: &[f64],
         mut row: Row,
-    ) {
+    ) -> Entry {
         if self.bytes > BATCH_BYTES_MAX {
             self.close();
         }
-        self.bytes += ROW_BYTES + size_of_val(values);
-        let known = self.series.get(&entry).copied();
+        let mut bytes = ROW_BYTES + size_of_val(values) + row.extras.as_deref().map_or(0, tags);
+        if let Some(drift) = &row.drift {
+            bytes += DRIFT_BYTES + text(&drift.tags);
+        }
         let batch = self.open();
-        row.series = known.unwrap_or(batch.series.len() as u32);
+        let entry = if known.batch == batch.first.number {
+            known
+        } else {
+            let series = series();
+            bytes += series.features.iter().map(|name| name.len() + 2).sum::<usize>();
+            bytes += series.stream.len() + series.key.len() + ROW_BYTES;
+            batch.series.push(series);
+            Entry { batch: batch.first.number, index: batch.series.len() as u32 - 1 }
+        };
+        row.series = entry.index;
         row.origin.source = match batch.sources.iter().position(|s| s == source) {
             Some(index) => index as u32,
             None => {
@@ -72,17 +83,9 @@ impl Output {
             }
         };
         row.values = batch.push_values(values);
-        if known.is_none() {
-            batch.series.push(series());
-        }
-        let index = row.series;
         batch.items.push(Item::Row(row));
-        self.series.insert(entry, index);
-    }
-
-    /// A series has other features from now on: the next row needs an entry of its own.
-    pub fn forget_series(&mut self, index: usize) {
-        self.series.retain(|(series, _), _| *series != index);
+        self.bytes += bytes;
+        entry
     }
 
     fn open(&mut self) -> &mut Batch {
@@ -97,7 +100,14 @@ impl Output {
             ..batch.first.clone()
         };
         self.batches.push(Batch::new(first));
-        self.series.clear();
         self.bytes = 0;
     }
+}
+
+fn tags(extras: &Extras) -> usize {
+    text(&extras.tags) + extras.traceparent.as_ref().map_or(0, |trace| trace.len())
+}
+
+fn text(tags: &[(Arc<str>, Arc<str>)]) -> usize {
+    tags.iter().map(|(name, value)| name.len() + value.len() + 8).sum()
 }

@@ -1,42 +1,15 @@
-//! One series: the order of its rows, its features, its windows and its drift tests.
+//! One series: its features, its windows and its drift tests.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
-use domain::{Extras, LOG_TIME_END, LOG_TIME_NONE, Micros, Origin, Stream};
+use domain::Stream;
 use drift::Monitor;
 
-use crate::window::SlidingWindow;
-
-/// A record that has come, with its values in the order of the series' features.
-#[derive(Clone, Debug)]
-pub struct Record {
-    /// Event time.
-    pub event_at: Micros,
-    /// When the broker took it in.
-    pub ingested_at: Micros,
-    /// The config version in force.
-    pub config_version: u64,
-    /// The partition it was read from.
-    pub source: Arc<str>,
-    /// Where it stands there; `origin.source` is not used here.
-    pub origin: Origin,
-    /// The values; NaN where missing.
-    pub values: Vec<f64>,
-    /// Tags and trace.
-    pub extras: Option<Arc<Extras>>,
-}
-
-/// Orders rows of equal event time by what they say, then by arrival.
-type Place = (Micros, Vec<u64>, u64);
-
-/// What is done with a record that has just come.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Arrival {
-    /// It stands behind the watermark.
-    Late,
-    /// It, and maybe others, can leave: see [`Series::release`].
-    InTime,
-}
+use crate::{
+    order::{Features, Order, Record},
+    output::Entry,
+    window::SlidingWindow,
+};
 
 /// One series of a partition.
 #[derive(Debug)]
@@ -47,34 +20,32 @@ pub struct Series {
     pub stream: Arc<Stream>,
     /// The stream's name.
     pub stream_name: Arc<str>,
-    /// The names of its values, in order of appearance.
-    pub features: Arc<[Arc<str>]>,
+    /// The names of its values, in the order in which rows brought them.
+    pub features: Features,
     /// Its windows, in the stream's order.
     pub windows: Vec<SlidingWindow>,
     /// Its drift tests; none if the stream wants none.
     pub monitor: Option<Monitor>,
+    /// Where its rows were written last.
+    pub entry: Entry,
+    /// What waits of it.
+    pub order: Order,
     rows: u64,
-    event_max: Micros,
-    heard_at: Micros,
-    held: BTreeMap<Place, Record>,
-    arrivals: u64,
 }
 
 impl Series {
     /// A series of which no record has come yet.
-    pub fn new(stream: &Arc<Stream>, key: &Arc<str>, features: Arc<[Arc<str>]>) -> Self {
+    pub fn new(stream: &Arc<Stream>, key: &Arc<str>) -> Self {
         let mut series = Self {
             key: key.clone(),
             stream: stream.clone(),
             stream_name: stream.name.as_str().into(),
-            features,
+            features: Arc::from([]),
             windows: vec![],
             monitor: None,
+            entry: Entry::default(),
+            order: Order::new(stream.lateness_ms),
             rows: 0,
-            event_max: Micros::MIN,
-            heard_at: LOG_TIME_NONE,
-            held: BTreeMap::new(),
-            arrivals: 0,
         };
         series.set_windows();
         series.set_monitor();
@@ -84,6 +55,7 @@ impl Series {
     /// Takes a changed definition; what did not change keeps its state.
     pub fn redefine(&mut self, stream: &Arc<Stream>) {
         let before = std::mem::replace(&mut self.stream, stream.clone());
+        self.order.set_lateness(stream.lateness_ms);
         if before.windows != stream.windows {
             self.set_windows();
         }
@@ -92,21 +64,66 @@ impl Series {
         }
     }
 
-    /// Adds features that a record brought; windows and drift tests start anew over all of them.
-    pub fn widen(&mut self, features: Arc<[Arc<str>]>) {
-        self.features = features;
-        let values = self.features.len();
-        for record in self.held.values_mut() {
-            record.values.resize(values, f64::NAN);
+    /// Puts a record's values into the order of the series' features, with `row` as the place for them if it
+    /// is another one. Features that are new here widen the series: windows and drift tests start anew.
+    ///
+    /// # Errors
+    /// The number of features it would come to have, if they are more than `features_max`; nothing is changed
+    /// then.
+    pub fn arrange<'a>(
+        &mut self,
+        record: &Record<'a>,
+        features_max: usize,
+        row: &'a mut Vec<f64>,
+    ) -> Result<&'a [f64], usize> {
+        if self.features == *record.features {
+            // So that the batch's next row finds them equal by their address.
+            self.features.clone_from(record.features);
+            return Ok(record.values);
         }
-        self.windows = self.windows.iter().map(|window| window.widened(values)).collect();
-        self.set_monitor();
+        row.clear();
+        row.resize(self.features.len(), f64::NAN);
+        let mut added = vec![];
+        let mut next = 0;
+        for (name, &value) in record.features.iter().zip(record.values) {
+            // Mostly the names stand in the same order, some left out.
+            let (before, after) = self.features.split_at(next);
+            let place = after.iter().position(|known| known == name).map(|at| next + at);
+            match place.or_else(|| before.iter().position(|known| known == name)) {
+                Some(at) => {
+                    row[at] = value;
+                    next = at + 1;
+                }
+                None => {
+                    added.push(name.clone());
+                    row.push(value);
+                }
+            }
+        }
+        if row.len() > features_max {
+            return Err(row.len());
+        }
+        if !added.is_empty() {
+            self.features = self.features.iter().cloned().chain(added).collect();
+            let values = self.features.len();
+            self.windows = self.windows.iter().map(|window| window.widened(values)).collect();
+            self.set_monitor();
+            self.entry = Entry::default();
+        }
+        Ok(row)
     }
 
     fn set_windows(&mut self) {
         let values = self.features.len();
-        self.windows =
-            self.stream.windows.iter().map(|window| SlidingWindow::new(window, values)).collect();
+        let mut before = std::mem::take(&mut self.windows);
+        for window in &self.stream.windows {
+            let known = before.iter().position(|known| **known.name() == *window.name);
+            let known = known.map(|at| before.swap_remove(at));
+            self.windows.push(match known {
+                Some(known) => known.redefined(window, values),
+                None => SlidingWindow::new(window, values),
+            });
+        }
     }
 
     fn set_monitor(&mut self) {
@@ -120,136 +137,77 @@ impl Series {
         self.rows += 1;
         self.rows
     }
-
-    /// Says whether a record of this event time is late, and notes that the series has been heard of.
-    pub fn arrive(&mut self, event_at: Micros, log_time: Micros) -> Arrival {
-        self.heard_at = log_time;
-        if event_at < self.watermark(0) {
-            return Arrival::Late;
-        }
-        self.event_max = self.event_max.max(event_at);
-        Arrival::InTime
-    }
-
-    /// The series' event time minus its lateness, `silent_us` after its last record.
-    fn watermark(&self, silent_us: Micros) -> Micros {
-        let lateness = (self.stream.lateness_ms as i64).saturating_mul(1000);
-        self.event_max.saturating_add(silent_us).saturating_sub(lateness)
-    }
-
-    /// Whether rows leave at once, in the order of arrival.
-    pub fn is_immediate(&self) -> bool {
-        self.stream.lateness_ms == 0 && self.held.is_empty()
-    }
-
-    /// Keeps a record until the watermark is past it.
-    pub fn hold(&mut self, record: Record) {
-        self.arrivals += 1;
-        let content = record.values.iter().map(|v| v.to_bits()).collect();
-        self.held.insert((record.event_at, content, self.arrivals), record);
-    }
-
-    /// Takes the next record that the watermark is past, or that is too many, in order.
-    pub fn release(&mut self, held_rows_max: usize) -> Option<Record> {
-        let watermark = self.watermark(0);
-        let entry = self.held.first_entry()?;
-        let due = entry.key().0 < watermark || self.stream.lateness_ms == 0;
-        if due || self.held.len() > held_rows_max {
-            return self.held.pop_first().map(|(_, record)| record);
-        }
-        None
-    }
-
-    /// The log time has come this far without a record: event time goes on at its pace. Takes the next record
-    /// that this releases.
-    pub fn release_silent(&mut self, log_time: Micros) -> Option<Record> {
-        if self.heard_at == LOG_TIME_NONE {
-            self.heard_at = log_time;
-        }
-        let silent_us = log_time.saturating_sub(self.heard_at);
-        let due = log_time == LOG_TIME_END
-            || self.held.first_key_value()?.0.0 < self.watermark(silent_us);
-        due.then(|| self.held.pop_first()).flatten().map(|(_, record)| record)
-    }
-
-    /// Whether rows wait for older ones.
-    pub fn holds(&self) -> bool {
-        !self.held.is_empty()
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use domain::{Aggregate, Flags, Origin, Row, Window};
+
     use super::*;
 
-    fn series(lateness_ms: u64) -> Series {
-        let stream = Arc::new(Stream { lateness_ms, ..Stream::implicit() });
-        Series::new(&stream, &Arc::from("k"), Arc::from([Arc::from("value")]))
-    }
-
-    fn record(event_at: Micros, value: f64) -> Record {
-        Record {
-            event_at,
+    fn arrange(series: &mut Series, names: &[&str], values: &[f64]) -> Result<Vec<f64>, usize> {
+        let row = Row {
+            series: 0,
+            row: 0,
+            event_at: 0,
             ingested_at: 0,
+            log_time: 0,
             config_version: 0,
-            source: "records/0".into(),
             origin: Origin { source: 0, offset: 0, index: 0 },
-            values: vec![value],
+            flags: Flags::default(),
+            values: 0..0,
             extras: None,
-        }
-    }
-
-    /// Feeds (event time in ms, value) and returns the values in the order in which they leave; late ones are
-    /// left out.
-    fn order(lateness_ms: u64, input: &[(i64, f64)]) -> Vec<f64> {
-        let mut series = series(lateness_ms);
-        let mut left = vec![];
-        for (event_at, value) in input {
-            if series.arrive(event_at * 1000, 0) == Arrival::Late {
-                continue;
-            }
-            series.hold(record(event_at * 1000, *value));
-            while let Some(record) = series.release(100) {
-                left.push(record.values[0]);
-            }
-        }
-        while let Some(record) = series.release_silent(LOG_TIME_END) {
-            left.push(record.values[0]);
-        }
-        left
+            drift: None,
+        };
+        let (source, features) = (Arc::from("records/0"), names.iter().map(|n| Arc::from(*n)));
+        let features = features.collect();
+        let record = Record { row: &row, source: &source, features: &features, values };
+        series.arrange(&record, 3, &mut vec![]).map(<[f64]>::to_vec)
     }
 
     #[test]
-    fn any_order_within_lateness_gives_the_same_rows() {
-        let expected = [1.0, 2.0, 2.5, 3.0, 4.0];
-        assert_eq!(order(10, &[(1, 1.0), (2, 2.0), (2, 2.5), (3, 3.0), (9, 4.0)]), expected);
-        assert_eq!(order(10, &[(9, 4.0), (2, 2.5), (3, 3.0), (2, 2.0), (1, 1.0)]), expected);
+    fn values_take_the_place_of_their_feature() {
+        let mut series = Series::new(&Arc::new(Stream::implicit()), &Arc::from("k"));
+        let mut check = |names: &[&str], values: &[f64], expected: Result<&[f64], usize>| {
+            let found = arrange(&mut series, names, values).map_err(|count| count.to_string());
+            let expected = expected.map(<[f64]>::to_vec).map_err(|count| count.to_string());
+            assert_eq!(format!("{found:?}"), format!("{expected:?}"), "{names:?}");
+        };
+        let nan = f64::NAN;
+        check(&["b"], &[1.0], Ok(&[1.0]));
+        check(&["a", "b"], &[1.0, 2.0], Ok(&[2.0, 1.0]));
+        check(&["a"], &[3.0], Ok(&[nan, 3.0]));
+        check(&["b", "a"], &[1.0, 2.0], Ok(&[1.0, 2.0]));
+        check(&["c", "d"], &[1.0, 2.0], Err(4));
+        check(&["c", "b"], &[1.0, 2.0], Ok(&[2.0, nan, 1.0]));
     }
 
     #[test]
-    fn without_lateness_rows_leave_at_once_and_equal_times_are_not_late() {
-        assert_eq!(order(0, &[(2, 9.0), (2, 1.0), (1, 5.0), (3, 2.0)]), [9.0, 1.0, 2.0]);
-    }
-
-    #[test]
-    fn the_event_time_of_a_silent_series_goes_on_with_log_time() {
-        let mut series = series(10);
-        assert_eq!(series.arrive(5_000, 100_000), Arrival::InTime);
-        series.hold(record(5_000, 1.0));
-        assert!(series.release(100).is_none());
-        assert!(series.release_silent(110_000).is_none());
-        assert!(series.release_silent(110_001).is_some());
-        assert!(!series.holds());
-    }
-
-    #[test]
-    fn beyond_the_limit_the_oldest_leave_early() {
-        let mut series = series(1_000);
-        for at in [3_000, 1_000, 2_000] {
-            series.arrive(at, 0);
-            series.hold(record(at, at as f64));
-        }
-        assert_eq!(series.release(2).map(|r| r.event_at), Some(1_000));
-        assert!(series.release(2).is_none());
+    fn a_changed_window_counts_its_rows_on_and_others_stay() {
+        let window = |name: &str, size| Window {
+            name: name.into(),
+            size,
+            slide: 1,
+            features: vec![Aggregate::Sum],
+        };
+        let stream = |windows| Arc::new(Stream { windows, ..Stream::implicit() });
+        let first = stream(vec![window("a", 2), window("b", 2)]);
+        let mut series = Series::new(&first, &Arc::from("k"));
+        assert_eq!(arrange(&mut series, &["v"], &[0.0]), Ok(vec![0.0]));
+        let push = |series: &mut Series| -> Vec<(String, Option<(u64, f64)>)> {
+            let mut row = vec![];
+            let windows = series.windows.iter_mut();
+            let pushed = windows.map(|w| {
+                let number = w.push(&[1.0], &mut row);
+                (w.name().to_string(), number.map(|number| (number, row[0])))
+            });
+            pushed.collect()
+        };
+        let said = |name: &str, row| (name.to_owned(), row);
+        push(&mut series);
+        assert_eq!(push(&mut series), [said("a", Some((1, 2.0))), said("b", Some((1, 2.0)))]);
+        series.redefine(&stream(vec![window("c", 2), window("b", 1), window("a", 2)]));
+        let expected = [said("c", None), said("b", Some((2, 1.0))), said("a", Some((2, 2.0)))];
+        assert_eq!(push(&mut series), expected);
     }
 }

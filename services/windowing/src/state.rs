@@ -8,15 +8,17 @@ use std::{
 
 use control::ControlLog;
 use domain::{
-    Batch, Definitions, Drift, Flags, Hole, Id, Item, LatePolicy, Micros, Position, Reason,
-    Refusal, Row, SeriesRef, Stream, Track,
+    Batch, Definitions, Hole, Item, LOG_TIME_NONE, LatePolicy, Micros, Position, Reason, Row,
+    SeriesRef, Stream, Track,
 };
 
 use crate::{
     config::WindowingConfig,
+    events::{drift_event, output_row, refusal, series_ref},
     log_time::LogTime,
+    order::{Arrival, Record},
     output::Output,
-    series::{Arrival, Record, Series},
+    series::Series,
 };
 
 /// Counts for telemetry; part of no decision.
@@ -38,6 +40,8 @@ pub struct State {
     streams: BTreeMap<Arc<str>, Arc<Stream>>,
     track: Track,
     log_time: LogTime,
+    /// The log time of the last tick passed on.
+    ticked_at: Micros,
     series: Vec<Series>,
     by_key: HashMap<(Arc<str>, Arc<str>), usize>,
     /// Series with rows that wait, to be looked at on ticks.
@@ -45,15 +49,28 @@ pub struct State {
     next: Position,
     /// Counts since the last look.
     pub counts: Counts,
-    window_row: Vec<f64>,
+    scratch: Scratch,
 }
 
-/// How a batch's series table entry maps to the state.
-#[derive(Clone)]
-struct Mapped {
-    series: usize,
-    /// Place of each of the batch's values among the series' features.
-    places: Vec<usize>,
+/// Room for values, kept for the next row.
+#[derive(Debug, Default)]
+struct Scratch {
+    held: Vec<f64>,
+    arranged: Vec<f64>,
+    window: Vec<f64>,
+}
+
+/// An item of the input: the batch's first position, and the item's number.
+#[derive(Clone, Copy)]
+struct At<'a> {
+    first: &'a Position,
+    number: u64,
+}
+
+impl At<'_> {
+    fn position(self) -> Position {
+        Position { number: self.number, ..self.first.clone() }
+    }
 }
 
 impl State {
@@ -65,12 +82,13 @@ impl State {
             streams: BTreeMap::new(),
             track: Track::default(),
             log_time: LogTime::new(),
+            ticked_at: LOG_TIME_NONE,
             series: vec![],
             by_key: HashMap::new(),
             holding: BTreeSet::new(),
             next: Position { source, epoch: 1, number: 1 },
             counts: Counts::default(),
-            window_row: vec![],
+            scratch: Scratch::default(),
         };
         state.set_streams();
         state
@@ -94,20 +112,24 @@ impl State {
         for segment in segments {
             let repeats = self.track.take(&segment.first, segment.items.len() as u64)?;
             self.counts.repeats += repeats;
-            let mut mapped: Vec<Option<Mapped>> = vec![None; segment.series.len()];
+            let first = &segment.first;
+            let mut mapped: Vec<Option<usize>> = vec![None; segment.series.len()];
+            let mut read_to = LOG_TIME_NONE;
             for (index, item) in segment.items.iter().enumerate().skip(repeats as usize) {
-                let number = segment.first.number + index as u64;
-                let position = Position { number, ..segment.first.clone() };
+                let at = At { first, number: first.number + index as u64 };
                 match item {
-                    Item::Tick(at) => self.tick(&position, *at, out),
+                    Item::Tick(log_time) => self.tick(at, *log_time, out),
                     Item::Row(row) => {
                         if row.config_version > self.definitions.version {
                             self.advance(control, row.config_version);
-                            mapped.iter_mut().for_each(|m| *m = None);
+                            mapped.fill(None);
+                            read_to = LOG_TIME_NONE;
                         }
-                        self.log_time.advance(&segment.first.source, row.log_time);
-                        let slot = &mut mapped[row.series as usize];
-                        self.row(segment, row, &position, slot, out);
+                        if row.log_time > read_to {
+                            read_to = row.log_time;
+                            self.log_time.advance(&first.source, read_to);
+                        }
+                        self.row(segment, row, at, &mut mapped[row.series as usize], out);
                     }
                 }
             }
@@ -142,21 +164,24 @@ impl State {
         }
     }
 
-    fn tick(&mut self, position: &Position, at: Micros, out: &mut Output) {
-        let before = self.log_time.get();
-        self.log_time.advance(&position.source, at);
+    fn tick(&mut self, at: At<'_>, log_time: Micros, out: &mut Output) {
+        self.log_time.advance(&at.first.source, log_time);
         let log_time = self.log_time.get();
-        if log_time == before {
+        // Rows carry log time on too, but only ticks tell those who wait.
+        if log_time <= self.ticked_at {
             return;
         }
-        for index in self.holding.clone() {
-            while let Some(record) = self.series[index].release_silent(log_time) {
-                self.leave(index, &record, position, out);
+        self.ticked_at = log_time;
+        let mut holding = std::mem::take(&mut self.holding);
+        holding.retain(|&index| {
+            while let Some(held) = self.series[index].order.release_silent(log_time) {
+                let mut values = std::mem::take(&mut self.scratch.held);
+                self.leave(index, &held.record(&mut values), false, at, out);
+                self.scratch.held = values;
             }
-            if !self.series[index].holds() {
-                self.holding.remove(&index);
-            }
-        }
+            self.series[index].order.holds()
+        });
+        self.holding = holding;
         out.tick(log_time);
     }
 
@@ -164,52 +189,43 @@ impl State {
         &mut self,
         segment: &Batch,
         row: &Row,
-        position: &Position,
-        slot: &mut Option<Mapped>,
+        at: At<'_>,
+        mapped: &mut Option<usize>,
         out: &mut Output,
     ) {
-        if slot.is_none() {
-            match self.map(&segment.series[row.series as usize], out) {
-                Ok(mapped) => *slot = Some(mapped),
+        let named = &segment.series[row.series as usize];
+        let record = Record {
+            row,
+            source: &segment.sources[row.origin.source as usize],
+            features: &named.features,
+            values: segment.values_of(row),
+        };
+        let index = match *mapped {
+            Some(index) => index,
+            None => match self.map(named) {
+                Ok(index) => *mapped.insert(index),
                 Err((reason, detail)) => {
-                    out.refusals.push(refusal(segment, row, reason, detail));
+                    out.refusals.push(refusal(&named.key, &record, reason, detail));
                     return;
                 }
-            }
-        }
-        let Some(Mapped { series: index, places }) = slot else {
-            return;
+            },
         };
-        let series = &mut self.series[*index];
-        let mut values = vec![f64::NAN; series.features.len()];
-        for (place, value) in places.iter().zip(segment.values_of(row)) {
-            values[*place] = *value;
-        }
-        let record = Record {
-            event_at: row.event_at,
-            ingested_at: row.ingested_at,
-            config_version: row.config_version,
-            source: segment.sources[row.origin.source as usize].clone(),
-            origin: row.origin,
-            values,
-            extras: row.extras.clone(),
-        };
-        let index = *index;
-        match series.arrive(record.event_at, self.log_time.get()) {
+        let series = &mut self.series[index];
+        match series.order.arrive(row.event_at, self.log_time.get()) {
             Arrival::Late if series.stream.late == LatePolicy::Refuse => {
                 let detail = format!("behind the watermark of series {:?}", &*series.key);
-                out.refusals.push(refusal(segment, row, Reason::Late, detail));
+                out.refusals.push(refusal(&named.key, &record, Reason::Late, detail));
             }
-            Arrival::Late => self.leave_late(index, &record, out),
-            Arrival::InTime if series.is_immediate() => {
-                self.leave(index, &record, position, out);
-            }
-            Arrival::InTime => {
-                series.hold(record);
-                while let Some(record) = self.series[index].release(self.config.held_rows_max) {
-                    self.leave(index, &record, position, out);
+            Arrival::Late => self.leave(index, &record, true, at, out),
+            Arrival::Leaves => self.leave(index, &record, false, at, out),
+            Arrival::Waits => {
+                series.order.hold(&record);
+                while let Some(held) = self.series[index].order.release(self.config.held_rows_max) {
+                    let mut values = std::mem::take(&mut self.scratch.held);
+                    self.leave(index, &held.record(&mut values), false, at, out);
+                    self.scratch.held = values;
                 }
-                if self.series[index].holds() {
+                if self.series[index].order.holds() {
                     self.holding.insert(index);
                 } else {
                     self.holding.remove(&index);
@@ -218,177 +234,94 @@ impl State {
         }
     }
 
-    /// Finds or makes the series of a table entry, with all its features.
-    fn map(&mut self, entry: &SeriesRef, out: &mut Output) -> Result<Mapped, (Reason, String)> {
-        let Some(stream) = self.streams.get(&entry.stream).cloned() else {
-            let detail = format!("stream {:?} is not defined any more", &*entry.stream);
+    /// Finds or makes the series of a table entry.
+    fn map(&mut self, named: &SeriesRef) -> Result<usize, (Reason, String)> {
+        let Some(stream) = self.streams.get(&named.stream) else {
+            let detail = format!("stream {:?} is not defined any more", &*named.stream);
             return Err((Reason::UnknownStream, detail));
         };
-        let key = (entry.stream.clone(), entry.key.clone());
-        let index = match self.by_key.get(&key) {
-            Some(index) => *index,
+        if named.features.len() > self.config.features_max {
+            return Err(self.too_many_features(named.features.len()));
+        }
+        let key = (named.stream.clone(), named.key.clone());
+        match self.by_key.get(&key) {
+            Some(&index) => {
+                if !Arc::ptr_eq(&self.series[index].stream, stream) {
+                    self.series[index].redefine(stream);
+                }
+                Ok(index)
+            }
             None if self.series.len() >= self.config.series_max => {
                 let detail = format!("windowing.series_max is {}", self.config.series_max);
-                return Err((Reason::TooManySeries, detail));
+                Err((Reason::TooManySeries, detail))
             }
             None => {
-                self.series.push(Series::new(&stream, &entry.key, entry.features.clone()));
+                self.series.push(Series::new(stream, &named.key));
                 self.by_key.insert(key, self.series.len() - 1);
-                self.series.len() - 1
-            }
-        };
-        let series = &mut self.series[index];
-        if !Arc::ptr_eq(&series.stream, &stream) {
-            series.redefine(&stream);
-            out.forget_series(index);
-        }
-        let mut features = series.features.to_vec();
-        for name in entry.features.iter() {
-            if !features.contains(name) {
-                features.push(name.clone());
+                Ok(self.series.len() - 1)
             }
         }
-        if features.len() > self.config.features_max {
-            let detail = format!(
-                "the series would have {} features, windowing.features_max is {}",
-                features.len(),
-                self.config.features_max
-            );
-            return Err((Reason::TooManyFeatures, detail));
-        }
-        if features.len() > series.features.len() {
-            series.widen(features.into());
-            out.forget_series(index);
-        }
-        let place = |name| series.features.iter().position(|known| known == name);
-        Ok(Mapped { series: index, places: entry.features.iter().filter_map(place).collect() })
     }
 
-    /// A record in time leaves as a row; drift tests and windows take it in. `position` is that of the item
-    /// that let it go.
-    fn leave(&mut self, index: usize, record: &Record, position: &Position, out: &mut Output) {
+    fn too_many_features(&self, features: usize) -> (Reason, String) {
+        let features_max = self.config.features_max;
+        let detail = format!(
+            "the series would have {features} features, windowing.features_max is {features_max}"
+        );
+        (Reason::TooManyFeatures, detail)
+    }
+
+    /// A record leaves as a row; drift tests and windows take it in, unless it is `late`. `at` is the item that
+    /// lets it go.
+    fn leave(
+        &mut self,
+        index: usize,
+        record: &Record<'_>,
+        late: bool,
+        at: At<'_>,
+        out: &mut Output,
+    ) {
         let log_time = self.log_time.get();
         let series = &mut self.series[index];
+        let Scratch { arranged, window: window_row, .. } = &mut self.scratch;
+        let values = match series.arrange(record, self.config.features_max, arranged) {
+            Ok(values) => values,
+            Err(features) => {
+                let (reason, detail) = self.too_many_features(features);
+                out.refusals.push(refusal(&self.series[index].key, record, reason, detail));
+                return;
+            }
+        };
         let number = series.next_row();
-        let found = series.monitor.as_mut().and_then(|monitor| monitor.push(&record.values));
-        let drift = found
-            .map(|found| Arc::new(drift_event(series, record, number, log_time, position, &found)));
-        if let Some(drift) = &drift {
-            out.drifts.push(drift.clone());
-        }
-        let row = output_row(record, number, log_time, Flags::default(), drift.clone());
-        out.row((index, 0), || series_ref(series, None), &record.source, &record.values, row);
+        let found = series.monitor.as_mut().filter(|_| !late).and_then(|m| m.push(values));
+        let drift = found.map(|found| {
+            Arc::new(drift_event(series, record, number, log_time, at.position(), &found))
+        });
+        out.drifts.extend(drift.clone());
+        let row = output_row(record, number, log_time, late, drift.clone());
+        let written =
+            out.row(series.entry, || series_ref(series, None), record.source, values, row);
+        series.entry = written;
         self.counts.rows += 1;
-        for at in 0..series.windows.len() {
-            let window = &mut series.windows[at];
+        if late {
+            self.counts.late += 1;
+            return;
+        }
+        for place in 0..series.windows.len() {
+            let window = &mut series.windows[place];
             if drift.is_some() {
                 window.pending_drift.clone_from(&drift);
             }
-            let Some(number) = window.push(&record.values, &mut self.window_row) else {
+            let Some(number) = window.push(values, window_row) else {
                 continue;
             };
             let marked = window.pending_drift.take();
-            let row = output_row(record, number, log_time, Flags::default(), marked);
-            let entry = || series_ref(series, Some(at));
-            out.row((index, at + 1), entry, &record.source, &self.window_row, row);
+            let row = output_row(record, number, log_time, false, marked);
+            let known = window.entry;
+            let named = || series_ref(series, Some(place));
+            let written = out.row(known, named, record.source, window_row, row);
+            series.windows[place].entry = written;
             self.counts.rows += 1;
         }
-    }
-
-    /// A late record is scored on arrival, and nothing else.
-    fn leave_late(&mut self, index: usize, record: &Record, out: &mut Output) {
-        let series = &mut self.series[index];
-        let number = series.next_row();
-        let flags = Flags { late: true, imputed: false };
-        let row = output_row(record, number, self.log_time.get(), flags, None);
-        out.row((index, 0), || series_ref(series, None), &record.source, &record.values, row);
-        self.counts.rows += 1;
-        self.counts.late += 1;
-    }
-}
-
-fn series_ref(series: &Series, window: Option<usize>) -> SeriesRef {
-    let window = window.map(|at| &series.windows[at]);
-    SeriesRef {
-        stream: series.stream_name.clone(),
-        key: series.key.clone(),
-        window: window.map(|w| w.name().clone()),
-        features: window.map_or_else(|| series.features.clone(), |w| w.features(&series.features)),
-    }
-}
-
-fn output_row(
-    record: &Record,
-    number: u64,
-    log_time: Micros,
-    flags: Flags,
-    drift: Option<Arc<Drift>>,
-) -> Row {
-    Row {
-        series: 0,
-        row: number,
-        event_at: record.event_at,
-        ingested_at: record.ingested_at,
-        log_time,
-        config_version: record.config_version,
-        origin: record.origin,
-        flags,
-        values: 0..0,
-        extras: record.extras.clone(),
-        drift,
-    }
-}
-
-fn drift_event(
-    series: &Series,
-    record: &Record,
-    row: u64,
-    log_time: Micros,
-    position: &Position,
-    found: &drift::Found,
-) -> Drift {
-    let feature = domain::row::feature_name(&series.features, found.value);
-    let id = Id::of(&[
-        b"drift",
-        record.source.as_bytes(),
-        &record.origin.offset.to_le_bytes(),
-        &record.origin.index.to_le_bytes(),
-        series.stream_name.as_bytes(),
-        feature.as_bytes(),
-        found.test.name().as_bytes(),
-    ]);
-    let extras = record.extras.as_deref();
-    Drift {
-        id,
-        position: position.clone(),
-        series: SeriesRef { features: Arc::from([]), ..series_ref(series, None) },
-        feature,
-        method: found.test.name().into(),
-        statistic: found.statistic,
-        bound: found.bound,
-        p_value: found.p_value,
-        before: found.before,
-        after: found.after,
-        row,
-        event_at: record.event_at,
-        ingested_at: record.ingested_at,
-        log_time,
-        tags: extras.map(|e| e.tags.clone()).unwrap_or_default(),
-        traceparent: extras.and_then(|e| e.traceparent.clone()),
-    }
-}
-
-fn refusal(segment: &Batch, row: &Row, reason: Reason, detail: String) -> Refusal {
-    let series = &segment.series[row.series as usize];
-    Refusal {
-        reason,
-        detail,
-        service: "windowing",
-        source: segment.sources[row.origin.source as usize].clone(),
-        offset: row.origin.offset,
-        index: row.origin.index,
-        ingested_at: row.ingested_at,
-        key: Some(series.key.as_bytes().to_vec()),
-        payload: vec![],
     }
 }

@@ -4,6 +4,8 @@ use std::{collections::VecDeque, sync::Arc};
 
 use domain::{Aggregate, Drift, Window};
 
+use crate::output::Entry;
+
 /// One value's history in a window, with what its features need kept current.
 #[derive(Debug)]
 struct Column {
@@ -120,6 +122,8 @@ pub struct SlidingWindow {
     rows: u64,
     /// A drift found since the last row of this window; it is marked on the next one.
     pub pending_drift: Option<Arc<Drift>>,
+    /// Where its rows were written last.
+    pub entry: Entry,
 }
 
 impl SlidingWindow {
@@ -133,6 +137,7 @@ impl SlidingWindow {
             records: 0,
             rows: 0,
             pending_drift: None,
+            entry: Entry::default(),
         }
     }
 
@@ -173,6 +178,14 @@ impl SlidingWindow {
         row.iter_mut().filter(|v| !v.is_finite()).for_each(|v| *v = f64::NAN);
         self.rows += 1;
         Some(self.rows)
+    }
+
+    /// The window by a changed definition: the same if it did not change, else anew, counting its rows on.
+    pub fn redefined(self, definition: &Window, values: usize) -> Self {
+        if self.definition == *definition {
+            return self;
+        }
+        Self { rows: self.rows, ..Self::new(definition, values) }
     }
 
     /// The window over more values, counting its rows on.

@@ -91,6 +91,16 @@ mod tests {
             "[[streams]]\nname = \"a\"\n[[streams]]\nname = \"b\"",
             Err("is read by stream \"a\" already"),
         );
+        let window = |name: &str| format!("{{ name = {name:?}, size = 9, features = [\"std\"] }}");
+        let two =
+            |other| format!("[[streams]]\nname = \"a\"\nwindows = [{}, {other}]", window("w"));
+        check(&two(window("v")), Ok(1));
+        check(&two(window("w")), Err("stream \"a\", windows: two have the same name"));
+        check("[[channels]]\nname = \"c\"\nkind = \"nats\"\nurl = \"nats://a:1\"", Ok(1));
+        check(
+            "[[channels]]\nname = \"c\"\nkind = \"nats\"\nurl = \"nats://a:1\"\nx = 1",
+            Err("`x`"),
+        );
         check("[[channels]]\nname = \"c\"\nkind = \"nats\"\nurl = \"a:1\"", Err("nats://"));
     }
 }

@@ -57,15 +57,17 @@ pub fn set_up(
     create(exchange, options, &inner_specs(&topics, partitions, options))?;
     let appender = exchange.appender()?;
     let mut last = log.latest().version;
-    for definition in definitions {
-        if log.latest().holds(definition) {
-            continue;
-        }
+    if definitions.iter().any(|definition| !log.latest().holds(definition)) {
+        // All together: a stream and the detectors that read it may change at once.
         let mut with = log.latest().clone();
-        with.apply(0, definition.clone());
+        definitions.iter().for_each(|definition| with.apply(0, definition.clone()));
         with.check().map_err(|error| Error::Invalid(error.to_string()))?;
-        last = append(&*appender, &topics, definition, now)?;
-        log.read_to(last)?;
+    }
+    for definition in definitions {
+        if !log.latest().holds(definition) {
+            last = append(&*appender, &topics, definition, now)?;
+            log.read_to(last)?;
+        }
     }
     let sources = sources(exchange, options, &log.latest().streams_in_force())?;
     let layout = Layout { partitions, sources };

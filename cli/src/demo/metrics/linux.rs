@@ -66,6 +66,19 @@ fn field(text: &str, name: &str) -> Option<f64> {
 }
 
 fn stat(text: &str, found: &mut Gathered<'_>) {
+    let is_core = |line: &&str| {
+        let number = line.strip_prefix("cpu").and_then(|rest| rest.chars().next());
+        number.is_some_and(|c| c.is_ascii_digit())
+    };
+    let cores = text.lines().filter(is_core).count().max(1) as f64;
+    let all = text.lines().find_map(|line| line.strip_prefix("cpu "));
+    let ticks: Vec<f64> =
+        all.into_iter().flat_map(str::split_whitespace).filter_map(|w| w.parse().ok()).collect();
+    if let [user, nice, system, _idle, _iowait, irq, softirq, ..] = *ticks.as_slice() {
+        // A tick is a hundredth of a second, so ticks per second are per cent of one core.
+        found.rate("cpu/user", Unit::Share, (user + nice) / cores);
+        found.rate("cpu/system", Unit::Share, (system + irq + softirq) / cores);
+    }
     for (name, series) in [("ctxt", "system/context_switches"), ("intr", "system/interrupts")] {
         if let Some(count) = field(text, name) {
             found.rate(series, Unit::PerSecond, count);
@@ -106,7 +119,7 @@ fn pressure(what: &str, text: &str, found: &mut Gathered<'_>) {
     let total = some.and_then(|line| line.rsplit_once("total=")?.1.parse::<f64>().ok());
     if let Some(micros) = total {
         let series = format!("pressure/{what}");
-        found.rate(series, Unit::Percent, micros * MICROS_TO_PERCENT);
+        found.rate(series, Unit::Share, micros * MICROS_TO_PERCENT);
     }
 }
 
@@ -165,9 +178,17 @@ mod tests {
         check(
             |found, second| {
                 let ctxt = if second { 1_500 } else { 1_000 };
-                stat(&format!("cpu 1 2\nctxt {ctxt}\nprocs_running 4\n"), found);
+                let user = if second { 150 } else { 50 };
+                let cores = "cpu0 1 1\ncpu1 1 1\n";
+                let all = format!("cpu  {user} 0 7 900 0 0 0 0\n{cores}");
+                stat(&format!("{all}ctxt {ctxt}\nprocs_running 4\n"), found);
             },
-            &[("system/context_switches", 1_000.0), ("system/running", 4.0)],
+            &[
+                ("cpu/user", 100.0),
+                ("cpu/system", 0.0),
+                ("system/context_switches", 1_000.0),
+                ("system/running", 4.0),
+            ],
         );
         check(|found, _| tasks("0.66 0.65 0.52 1/179 25692\n", found), &[("system/tasks", 179.0)]);
         check(

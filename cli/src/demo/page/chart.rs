@@ -51,7 +51,7 @@ pub(super) struct Chart<'a> {
 impl Chart<'_> {
     /// The SVG.
     pub(super) fn draw(&self, frame: &Frame, story: &Story, label: &str) -> String {
-        let (low, high) = span(&self.points);
+        let (low, high) = span(&self.points, self.unit.most());
         let scale = Scale { frame, ends: self.ends, low, high };
         let x = |at: Micros| scale.x(story.seconds(at));
         let mut svg = format!(
@@ -151,7 +151,7 @@ impl Scale<'_> {
 
 /// The values to be shown: all that were measured, from zero where that does not flatten them, and as much of
 /// the expected ranges as leaves the values readable.
-fn span(points: &[Point]) -> (f64, f64) {
+fn span(points: &[Point], most: f64) -> (f64, f64) {
     let values = || points.iter().map(|p| p.value).filter(|v| v.is_finite());
     let (low, high) = (values().fold(f64::INFINITY, f64::min), values().fold(0.0, f64::max));
     if low > high {
@@ -160,7 +160,7 @@ fn span(points: &[Point]) -> (f64, f64) {
     let low = if low < 0.5 * high { 0.0 } else { low };
     let room = 0.3 * (high - low);
     let ends = |end: fn(&Point) -> f64| points.iter().map(end).filter(|v| v.is_finite());
-    let upper = ends(|p| p.upper).fold(high, f64::max).min(high + room);
+    let upper = ends(|p| p.upper).fold(high, f64::max).min(high + room).min(most.max(high));
     let lower = ends(|p| p.lower).fold(low, f64::min).max(low - room).max(0.0);
     let pad = 0.04 * (upper - lower);
     if pad > 0.0 {
@@ -266,13 +266,14 @@ mod tests {
 
     #[test]
     fn a_wide_range_does_not_flatten_the_values() {
-        let (low, high) = span(&[point(0.5, -1e9, 1e9), point(2.0, -1e9, 1e9)]);
+        let (low, high) = span(&[point(0.5, -1e9, 1e9), point(2.0, -1e9, 1e9)], f64::INFINITY);
         assert!(low == 0.0 && (2.0..3.0).contains(&high), "{low} {high}");
-        let (low, high) = span(&[point(100.0, 99.0, 101.0), point(101.0, 99.0, 101.0)]);
+        let (low, high) =
+            span(&[point(100.0, 99.0, 101.0), point(101.0, 99.0, 101.0)], f64::INFINITY);
         assert!(low > 98.0 && high < 102.0, "{low} {high}");
-        assert_eq!(span(&[]), (0.0, 1.0));
-        assert_eq!(span(&[point(0.0, f64::NAN, f64::NAN)]), (0.0, 1.0));
-        assert_eq!(span(&[point(f64::NAN, f64::NAN, f64::NAN)]), (0.0, 1.0));
+        assert_eq!(span(&[], 100.0), (0.0, 1.0));
+        assert_eq!(span(&[point(0.0, f64::NAN, f64::NAN)], 100.0), (0.0, 1.0));
+        assert_eq!(span(&[point(f64::NAN, f64::NAN, f64::NAN)], 100.0), (0.0, 1.0));
     }
 
     #[test]

@@ -6,18 +6,17 @@ use super::{Invalid, check_name, invalid};
 
 /// Where alerts are sent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Channel {
     /// Its name: letters, digits, `-`, `_`, `.`; at most 100.
     pub name: String,
-    /// How and where.
+    /// How and where; refuses unknown fields for both.
     #[serde(flatten)]
     pub kind: ChannelKind,
 }
 
 /// How a channel sends.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "kind")]
+#[serde(rename_all = "snake_case", tag = "kind", deny_unknown_fields)]
 pub enum ChannelKind {
     /// HTTP POST of one JSON object per state of an alert, signed as Standard Webhooks says.
     Webhook {

@@ -203,9 +203,19 @@ impl Stream {
             if window.features.is_empty() {
                 return invalid(what("features"), "at least one is needed");
             }
+            if has_repeats(&window.features) {
+                return invalid(what("features"), "one stands twice");
+            }
+        }
+        if has_repeats(&self.windows.iter().map(|window| &window.name).collect::<Vec<_>>()) {
+            return invalid(what("windows"), "two have the same name");
         }
         Ok(())
     }
+}
+
+fn has_repeats<T: PartialEq>(all: &[T]) -> bool {
+    all.iter().enumerate().any(|(at, one)| all[..at].contains(one))
 }
 
 fn one() -> u32 {

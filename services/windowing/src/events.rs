@@ -1,0 +1,97 @@
+//! What windowing writes of a record: rows, drifts, refusals.
+
+use std::sync::Arc;
+
+use domain::{Drift, Flags, Id, Micros, Position, Reason, Refusal, Row, SeriesRef};
+
+use crate::{order::Record, series::Series};
+
+/// A series as a batch names it; `window` is the place of one of its windows.
+pub(crate) fn series_ref(series: &Series, window: Option<usize>) -> SeriesRef {
+    let window = window.map(|at| &series.windows[at]);
+    SeriesRef {
+        stream: series.stream_name.clone(),
+        key: series.key.clone(),
+        window: window.map(|w| w.name().clone()),
+        features: window.map_or_else(|| series.features.clone(), |w| w.features(&series.features)),
+    }
+}
+
+/// The row that a record makes, or lets a window make.
+pub(crate) fn output_row(
+    record: &Record<'_>,
+    number: u64,
+    log_time: Micros,
+    late: bool,
+    drift: Option<Arc<Drift>>,
+) -> Row {
+    let Row { event_at, ingested_at, config_version, origin, ref extras, .. } = *record.row;
+    Row {
+        series: 0,
+        row: number,
+        event_at,
+        ingested_at,
+        log_time,
+        config_version,
+        origin,
+        flags: Flags { late, imputed: false },
+        values: 0..0,
+        extras: extras.clone(),
+        drift,
+    }
+}
+
+/// A drift found at a row; `position` is that of the item that let the row go.
+pub(crate) fn drift_event(
+    series: &Series,
+    record: &Record<'_>,
+    row: u64,
+    log_time: Micros,
+    position: Position,
+    found: &drift::Found,
+) -> Drift {
+    let feature = domain::row::feature_name(&series.features, found.value);
+    let id = Id::of(&[
+        b"drift",
+        record.source.as_bytes(),
+        &record.row.origin.offset.to_le_bytes(),
+        &record.row.origin.index.to_le_bytes(),
+        series.stream_name.as_bytes(),
+        feature.as_bytes(),
+        found.test.name().as_bytes(),
+    ]);
+    let extras = record.row.extras.as_deref();
+    Drift {
+        id,
+        position,
+        series: SeriesRef { features: Arc::from([]), ..series_ref(series, None) },
+        feature,
+        method: found.test.name().into(),
+        statistic: found.statistic,
+        bound: found.bound,
+        p_value: found.p_value,
+        before: found.before,
+        after: found.after,
+        row,
+        event_at: record.row.event_at,
+        ingested_at: record.row.ingested_at,
+        log_time,
+        tags: extras.map(|e| e.tags.clone()).unwrap_or_default(),
+        traceparent: extras.and_then(|e| e.traceparent.clone()),
+    }
+}
+
+/// The refusal of a record of the series `key`.
+pub(crate) fn refusal(key: &str, record: &Record<'_>, reason: Reason, detail: String) -> Refusal {
+    Refusal {
+        reason,
+        detail,
+        service: "windowing",
+        source: record.source.clone(),
+        offset: record.row.origin.offset,
+        index: record.row.origin.index,
+        ingested_at: record.row.ingested_at,
+        key: Some(key.as_bytes().to_vec()),
+        payload: vec![],
+    }
+}

@@ -1,0 +1,56 @@
+//! A restart anywhere changes nothing: what two workers wrote is what one would have written.
+
+use domain::LOG_TIME_END;
+
+use crate::{
+    step,
+    world::{Rec, World, rec, settle, stream},
+};
+
+/// Everything that happens to windowing: lateness, late rows, windows, drift, ticks, refusals, changed definitions.
+fn story() -> World {
+    let window = "windows = [{ name = \"w\", size = 30, slide = 7, features = [\"mean\"] }]";
+    let mut world = World::new(&stream(&format!("lateness_ms = 8\n{window}")), 2);
+    world.config.features_max = 2;
+    for at in 1..=600 {
+        let log_ms = at;
+        let wide = if at % 150 == 0 { vec![("v", 1.0), ("x", 2.0)] } else { step(at).values };
+        let jumps = Rec { at_ms: at - at % 13, log_ms, values: wide, ..step(at) };
+        let other = Rec { key: "other", log_ms, ..rec(-at % 5, at as f64) };
+        world.send(&[jumps, other]);
+        match at % 100 {
+            10 => world.tick("records/0", at * 1000),
+            20 | 60 => world.tick("records/1", (at - 3) * 1000),
+            30 => world.send(&[Rec { values: vec![("a", 1.0), ("b", 2.0)], ..rec(at, 0.0) }]),
+            40 => {
+                world.append("records.accepted", vec![0xff]);
+            }
+            50 if at == 350 => world.define(&stream(&format!("lateness_ms = 3\n{window}"))),
+            _ => {}
+        }
+    }
+    world.tick("records/0", LOG_TIME_END);
+    world.tick("records/1", LOG_TIME_END);
+    world
+}
+
+#[test]
+fn a_restart_anywhere_changes_nothing() {
+    let whole = story();
+    whole.run().unwrap();
+    let expected = whole.exact();
+    let has = |part: &str| expected.iter().any(|line| line.contains(part));
+    for part in ["late: true", "drift: Some", "Drift {", "Tick", "TooManyFeatures", "Undecodable"] {
+        assert!(has(part), "the story has no {part}");
+    }
+    for (steps, messages_max) in [(1, 1), (2, 1), (40, 1), (351, 1), (6, 97), (13, 50)] {
+        let world = story();
+        let mut first = world.worker(messages_max);
+        for _ in 0..steps {
+            first.step().unwrap();
+        }
+        drop(first);
+        settle(&mut world.worker(messages_max + 13)).unwrap();
+        assert!(world.exact() == expected, "after {steps} steps of {messages_max}");
+    }
+}

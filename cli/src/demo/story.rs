@@ -9,7 +9,7 @@ use super::{DemoError, disturbance::Failed, metrics::Sample, plan::Kind, units::
 
 /// What the threads of a run tell.
 pub(crate) enum Event {
-    /// These were published.
+    /// These are being published.
     Published(Vec<Sample>),
     /// These were scored.
     Scored { batch: ScoreBatch, received_at: Micros },

@@ -55,8 +55,9 @@ pub(crate) fn sample(
             let samples = sampler.sample(now);
             let records: Vec<_> = samples.iter().map(|s| s.record(now / 1_000)).collect();
             let value = Bytes::from(serde_json::Value::Array(records).to_string());
-            if !append_when_there_is_room(append, topic, &value, pace)?
-                || tell.send(Event::Published(samples)).is_err()
+            // Told before it is done: a score may be back before the append is.
+            if tell.send(Event::Published(samples)).is_err()
+                || !append_when_there_is_room(append, topic, &value, pace)?
             {
                 break;
             }

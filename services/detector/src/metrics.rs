@@ -6,8 +6,6 @@ pub const SCORES: &str = "oddwatch_detector_scores_total";
 pub const ANOMALIES: &str = "oddwatch_detector_anomalies_total";
 /// Rows refused here.
 pub const REFUSED: &str = "oddwatch_detector_refused_total";
-/// Items that were seen before and dropped.
-pub const REPEATS: &str = "oddwatch_detector_repeated_items_total";
 /// Models held by this process.
 pub const MODELS: &str = "oddwatch_detector_models";
 /// Bytes that the models take.

@@ -7,6 +7,7 @@ use control::ControlLog;
 use domain::{Hole, Phase, Topics};
 use exchange::{
     Assignment, Batch, Group, Output as Written, Outputs, Partition, Processor, Slice, Start,
+    metrics::{GAPS, REPEATS},
 };
 use runtime::Clock;
 use wire::events::Stamps;
@@ -78,9 +79,9 @@ impl DetectorProcessor {
             match wire::rows::decode_requested(bytes) {
                 Ok(batch) => {
                     self.options.control.read_to(batch.config_version_max())?;
-                    state.apply(&self.options.control, &batch, &mut out).map_err(|source| {
-                        Error::Hole { partition: slice.partition.clone(), source }
-                    })?;
+                    state
+                        .apply(&self.options.control, &batch, &mut out)
+                        .map_err(|source| hole(&slice.partition, source))?;
                 }
                 Err(error) => {
                     let partition = &slice.partition;
@@ -91,9 +92,9 @@ impl DetectorProcessor {
         }
         state.written(&out);
         let counts = std::mem::take(&mut state.counts);
+        metrics::counter!(REPEATS, "group" => GROUP).increment(counts.repeats);
         if !replay {
             metrics::counter!(names::SCORES).increment(counts.scores);
-            metrics::counter!(names::REPEATS).increment(counts.repeats);
             metrics::counter!(names::REFUSED).increment(out.refusals.len() as u64);
             self.encode(&slice.partition, &out, outputs);
         }
@@ -130,6 +131,13 @@ impl DetectorProcessor {
             outputs.messages.push(written(&topics.rejected, refusal.key.as_deref(), value));
         }
     }
+}
+
+/// A hole is counted where it is seen; the process ends by it.
+fn hole(partition: &Partition, source: Hole) -> Error {
+    let missing = source.found.saturating_sub(source.expected);
+    metrics::counter!(GAPS, "group" => GROUP).increment(missing);
+    Error::Hole { partition: partition.clone(), source }
 }
 
 impl Processor for DetectorProcessor {

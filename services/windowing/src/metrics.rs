@@ -8,7 +8,5 @@ pub const LATE_ROWS: &str = "oddwatch_windowing_late_rows_total";
 pub const DRIFTS: &str = "oddwatch_windowing_drifts_total";
 /// Records refused here.
 pub const REFUSED: &str = "oddwatch_windowing_refused_total";
-/// Items that were seen before and dropped.
-pub const REPEATS: &str = "oddwatch_windowing_repeated_items_total";
 /// Series held by this process.
 pub const SERIES: &str = "oddwatch_windowing_series";

@@ -7,6 +7,7 @@ use control::ControlLog;
 use domain::{Hole, Topics};
 use exchange::{
     Assignment, Batch, Group, Output as Written, Outputs, Partition, Processor, Slice, Start,
+    metrics::{GAPS, REPEATS},
 };
 use runtime::Clock;
 use wire::events::Stamps;
@@ -79,9 +80,9 @@ impl WindowingProcessor {
                 Ok(segments) => {
                     let version = segments.iter().map(domain::Batch::config_version_max).max();
                     self.options.control.read_to(version.unwrap_or(0))?;
-                    state.apply(&self.options.control, &segments, &mut out).map_err(|source| {
-                        Error::Hole { partition: slice.partition.clone(), source }
-                    })?;
+                    state
+                        .apply(&self.options.control, &segments, &mut out)
+                        .map_err(|source| hole(&slice.partition, source))?;
                 }
                 Err(error) => out.refusals.push(control::undecodable(
                     "windowing",
@@ -93,10 +94,10 @@ impl WindowingProcessor {
         }
         state.written(&out);
         let counts = std::mem::take(&mut state.counts);
+        metrics::counter!(REPEATS, "group" => GROUP).increment(counts.repeats);
         if !replay {
             metrics::counter!(names::ROWS).increment(counts.rows);
             metrics::counter!(names::LATE_ROWS).increment(counts.late);
-            metrics::counter!(names::REPEATS).increment(counts.repeats);
             metrics::counter!(names::DRIFTS).increment(out.drifts.len() as u64);
             metrics::counter!(names::REFUSED).increment(out.refusals.len() as u64);
             self.encode(&slice.partition, &out, outputs);
@@ -128,6 +129,13 @@ impl WindowingProcessor {
             outputs.messages.push(written(&topics.rejected, refusal.key.as_deref(), value));
         }
     }
+}
+
+/// A hole is counted where it is seen; the process ends by it.
+fn hole(partition: &Partition, source: Hole) -> Error {
+    let missing = source.found.saturating_sub(source.expected);
+    metrics::counter!(GAPS, "group" => GROUP).increment(missing);
+    Error::Hole { partition: partition.clone(), source }
 }
 
 impl Processor for WindowingProcessor {

@@ -10,7 +10,7 @@ pub const COMMIT_SECONDS: &str = "oddwatch_exchange_commit_seconds";
 pub const FULL: &str = "oddwatch_exchange_full_total";
 /// Aborted commits, after which partitions were restored; label `group`.
 pub const REWINDS: &str = "oddwatch_exchange_rewinds_total";
-/// Items that came again and were dropped by position; counted by the services.
+/// Items that came again and were dropped by position; counted by the services; label `group`.
 pub const REPEATS: &str = "oddwatch_exchange_repeat_total";
-/// Items that are missing by position; counted by the services.
+/// Items that are missing by position; counted by the services; label `group`.
 pub const GAPS: &str = "oddwatch_exchange_gap_total";

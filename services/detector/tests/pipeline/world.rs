@@ -98,8 +98,7 @@ impl World {
     /// Removes a definition.
     pub(crate) fn remove(&mut self, key: &str) {
         let removed = Definition::Removed(key.into());
-        self.version =
-            self.append("control", wire::control::encode_definition(&removed, 0)) + 1;
+        self.version = self.append("control", wire::control::encode_definition(&removed, 0)) + 1;
     }
 
     pub(crate) fn append(&self, topic: &str, value: Vec<u8>) -> u64 {
@@ -223,21 +222,15 @@ impl World {
         self.completed().into_iter().filter_map(Result::ok).collect()
     }
 
-    /// Events with the config version they name.
-    pub(crate) fn events(&self) -> Vec<(u64, Anomaly)> {
+    pub(crate) fn events(&self) -> Vec<Anomaly> {
         let messages = self.read("anomaly.detected");
-        let events = messages.iter().map(|value| {
-            let message: wire::v1::AnomalyDetected = wire::decode("AnomalyDetected", value).unwrap();
-            let version = message.metadata.as_ref().unwrap().config_version;
-            (version, wire::events::decode_anomaly_message(&message).unwrap())
-        });
-        events.collect()
+        messages.iter().map(|value| wire::events::decode_anomaly(value).unwrap()).collect()
     }
 
     /// The events of all anomalies' lives, such as `opened k#31 d 1 odd`, each life told without a gap.
     pub(crate) fn lives(&self) -> Vec<String> {
         let mut told: BTreeMap<Id, u32> = BTreeMap::new();
-        let line = |(_, event): (u64, Anomaly)| {
+        let line = |event: Anomaly| {
             let last = told.entry(event.id).or_default();
             assert_eq!(event.revision, *last + 1, "{event:?}");
             *last = event.revision;
@@ -260,7 +253,8 @@ impl World {
     /// All that was written, every field, bit for bit.
     pub(crate) fn exact(&self) -> Vec<String> {
         let mut all: Vec<_> = self.completed().iter().map(|item| format!("{item:?}")).collect();
-        all.extend(self.events().iter().map(|event| format!("{event:?}")));
+        // As they are encoded: they name the config version too.
+        all.extend(self.read("anomaly.detected").iter().map(|event| format!("{event:?}")));
         all.extend(self.refusals().iter().map(|refusal| format!("{refusal:?}")));
         all
     }

@@ -65,7 +65,14 @@ impl Cluster {
 
     fn silence(&self) -> Error {
         let complaint = self.asker.context().complaint();
-        let why = complaint.as_deref().unwrap_or("nothing there answers as a Kafka broker does");
+        let why = match complaint.as_deref() {
+            // librdkafka took something else's answer for a size, and would have its limit raised.
+            Some(text) if text.contains("Invalid response size") => {
+                "what answers is no Kafka broker"
+            }
+            Some(text) => text,
+            None => "nothing there answers as a Kafka broker does",
+        };
         let what = format!(
             "no Kafka broker at {} within {:?}: {why}",
             self.options.brokers, self.options.connect_timeout

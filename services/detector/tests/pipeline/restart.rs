@@ -1,0 +1,60 @@
+//! A restart anywhere changes nothing: what two workers wrote is what one would have written.
+
+use domain::LOG_TIME_END;
+
+use crate::world::{Rec, World, calm, detector, settle};
+
+/// Everything that happens to the detector: anomalies, late rows, drift, silence, changed definitions, refusals.
+fn story() -> World {
+    let says = "threshold = { score = 0.6 }\nclear_after = 2\nsilence_ms = 15";
+    let mut world = World::new(&(detector("a", says) + &detector("b", "on_drift = \"relearn\"")));
+    for at in 1..=500 {
+        let value = match at % 90 {
+            0 => 9.0,
+            1 | 2 => 1e6,
+            _ => calm(at).values[0].1,
+        };
+        let row = Rec {
+            values: vec![("v", value)],
+            late: at % 17 == 0,
+            drift: at % 130 == 0,
+            ..calm(at)
+        };
+        let other = Rec { key: "other", values: vec![("v", value), ("w", 1.0)], ..calm(at) };
+        let rows = if at > 181 && at < 230 { vec![row] } else { vec![row, other] };
+        world.send(&rows);
+        match at {
+            250 => world.define(&detector("a", "clear_after = 9")),
+            271 => world.remove("detector/b"),
+            350 => world.define(&detector("b", "algorithm = { kind = \"robust_z\", window = 20 }")),
+            _ if at % 40 == 0 => world.tick(at * 1000),
+            _ if at % 110 == 0 => {
+                world.append("detection.requested", vec![0xff]);
+            }
+            _ => {}
+        }
+    }
+    world.tick(LOG_TIME_END);
+    world
+}
+
+#[test]
+fn a_restart_anywhere_changes_nothing() {
+    let whole = story();
+    whole.run().unwrap();
+    let (expected, lives) = (whole.exact(), whole.lives());
+    let has = |part: &str| expected.iter().chain(&lives).any(|line| line.contains(part));
+    for part in ["late: true", "updated", "silent", "cleared other", "Err(", "Undecodable"] {
+        assert!(has(part), "the story has no {part}: {lives:#?}");
+    }
+    for (steps, messages_max) in [(1, 1), (2, 1), (40, 1), (252, 1), (4, 97), (9, 50)] {
+        let world = story();
+        let mut first = world.worker(messages_max);
+        for _ in 0..steps {
+            first.step().unwrap();
+        }
+        drop(first);
+        settle(&mut world.worker(messages_max + 13)).unwrap();
+        assert!(world.exact() == expected, "after {steps} steps of {messages_max}");
+    }
+}

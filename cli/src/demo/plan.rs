@@ -22,8 +22,8 @@ impl Kind {
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Cpu => "all cores busy",
-            Self::Disk => "burst of disk writes",
-            Self::Memory => "burst of allocation",
+            Self::Disk => "disk write burst",
+            Self::Memory => "allocation burst",
         }
     }
 

@@ -57,12 +57,12 @@ fn table(colours: bool) -> Table {
 
 fn disturbances(colours: bool, story: &Story, verdict: &Verdict) -> Table {
     let mut table = table(colours);
-    table.set_header(["disturbance", "from – to", "", "after", "by"]);
+    table.set_header(["disturbance", "from–to", "", "after", "by"]);
     for (disturbance, outcome) in &verdict.outcomes {
         let seconds = |at| format!("{:.1}", story.seconds(at));
         let when = match disturbance.from {
             Micros::MAX => "–".to_owned(),
-            from => format!("{} – {} s", seconds(from), seconds(disturbance.until)),
+            from => format!("{}–{} s", seconds(from), seconds(disturbance.until)),
         };
         let (result, after, by) = match outcome {
             Outcome::Caught { after, by } => {

@@ -43,7 +43,7 @@ impl Screen {
     pub(crate) fn new(plan: &Plan, interval: Micros) -> Self {
         let (ends, warm_up) = (plan.ends.as_micros(), plan.warm_up().as_micros());
         let bar = ProgressBar::new(ends as u64);
-        if let Ok(style) = ProgressStyle::with_template("{bar:8.cyan/dim} {wide_msg}") {
+        if let Ok(style) = ProgressStyle::with_template("{bar:5.cyan/dim} {wide_msg}") {
             bar.set_style(style.progress_chars("━╸─"));
         }
         let plain = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
@@ -156,7 +156,7 @@ impl Screen {
             return;
         }
         self.counted_at = now;
-        self.latency = format!("p50/p99 {}", latency(&story.score_latencies));
+        self.latency = format!("p50/p99 {}", latency(&story.score_latencies).replace(" / ", "/"));
         // Short enough for 80 columns.
         let line = format!(
             "{}/{} s · {} · {} series · {} · {}",

@@ -103,3 +103,20 @@ fn a_widened_series_starts_anew_and_its_anomaly_ends() {
     assert_eq!((scores.len(), scores[199].series.features.len()), (260, 1));
     assert_eq!((scores[200].series.features.len(), scores[200].score.confidence), (2, 0.0));
 }
+
+#[test]
+fn a_stream_and_its_detector_change_at_once() {
+    let both = |window: &str| {
+        let windows =
+            format!("windows = [{{ name = {window:?}, size = 9, features = [\"std\"] }}]");
+        let reads = detector("d", &format!("window = {window:?}"));
+        format!("[[streams]]\nname = \"default\"\n{windows}\n{reads}")
+    };
+    let mut world = World::new(&both("a"));
+    let of = |name, at| Rec { window: Some(name), ..calm(at) };
+    world.send(&[of("a", 1), of("b", 1)]);
+    world.define(&both("b"));
+    world.pass([of("a", 2), of("b", 2)]);
+    let read = world.scores().into_iter().map(|s| (s.series.window, s.score.event_at / 1000));
+    assert_eq!(read.collect::<Vec<_>>(), [(Some("a".into()), 1), (Some("b".into()), 2)]);
+}

@@ -45,7 +45,7 @@ impl Kind {
                     || series.starts_with("load/")
                     || series == "pressure/cpu"
                     || series == "system/running"
-                    || series.starts_with("process/") && series.ends_with("/cpu")
+                    || of_own == Some("cpu")
             }
             Self::Disk => {
                 series.starts_with("disk/") && !series.ends_with("/read")
@@ -161,6 +161,7 @@ mod tests {
             (Kind::Cpu, "cpu/3", "value", true),
             (Kind::Cpu, "load/1m", "value", true),
             (Kind::Cpu, "process/oddwatch/cpu", "value", true),
+            (Kind::Cpu, "process/java/cpu", "value", false),
             (Kind::Cpu, "process/oddwatch/memory", "value", false),
             (Kind::Cpu, "network/eth0/sent", "value", false),
             (Kind::Cpu, "machine", "cpu", true),

@@ -47,6 +47,7 @@ pub(crate) fn found(series: &str, at: Micros) -> Found {
         confidence: 0.6,
         severity: Severity::Critical,
         contributions: vec![contribution],
+        config_version: 0,
         tags: vec![],
         traceparent: None,
     };

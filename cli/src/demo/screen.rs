@@ -83,13 +83,11 @@ impl Screen {
     pub(crate) fn begin(&mut self, story: &Story) -> io::Result<()> {
         self.told_at = story.started_at;
         self.say(&format!(
-            "{}  this machine, read every {} ms and watched by all four services for {} s",
+            "{}  this machine, read every {} ms and watched by all four services\n\
+             {} s in all: {:.0} s of warm-up, then three real disturbances. Ctrl-C ends it.\n",
             self.paint(BOLD, "Oddwatch demo"),
             self.interval / 1_000,
             self.ends / 1_000_000,
-        ))?;
-        self.say(&format!(
-            "After {:.0} s of warm-up it is disturbed three times, for real. Ctrl-C ends it at any time.\n",
             self.warm_up as f64 / 1e6,
         ))
     }

@@ -178,6 +178,8 @@ fn anomaly(named: &SeriesRef, plan: &Plan, open: Open, told: Told<'_>) -> Anomal
         confidence: open.last.confidence,
         severity: step.severity,
         contributions: open.last.contributions,
+        // Filled in by `Output::event`, which knows it.
+        config_version: 0,
         tags: extras.map(|extras| extras.tags.clone()).unwrap_or_default(),
         traceparent: extras.and_then(|extras| extras.traceparent.clone()),
     }

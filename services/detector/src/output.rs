@@ -23,8 +23,8 @@ pub struct Entry {
 pub struct Output {
     /// Finished batches, then the one being filled.
     pub batches: Vec<ScoreBatch>,
-    /// Events of anomalies, each with the config version in force.
-    pub anomalies: Vec<(u64, Anomaly)>,
+    /// Events of anomalies.
+    pub anomalies: Vec<Anomaly>,
     /// Rows refused.
     pub refusals: Vec<Refusal>,
     /// The config version in force.
@@ -54,9 +54,10 @@ impl Output {
         self.open().items.push(ScoreItem::Tick(log_time));
     }
 
-    /// Takes an event of an anomaly, if there is one.
+    /// Takes an event of an anomaly, if there is one; the config version in force is filled in.
     pub fn event(&mut self, event: Option<Anomaly>) {
-        self.anomalies.extend(event.map(|event| (self.config_version, event)));
+        let config_version = self.config_version;
+        self.anomalies.extend(event.map(|event| Anomaly { config_version, ..event }));
     }
 
     /// Writes a score and returns where its series stands now; `known` is where it stood before. The score's

@@ -116,14 +116,14 @@ impl DetectorProcessor {
             let value = wire::scores::encode_completed(batch, out.config_version, stamps);
             outputs.messages.push(written(&topics.completed, None, value));
         }
-        for (version, anomaly) in &out.anomalies {
+        for anomaly in &out.anomalies {
             if anomaly.phase == Phase::Opened {
                 let latency_us = now.saturating_sub(anomaly.ingested_at).max(0);
                 metrics::counter!(names::ANOMALIES).increment(1);
                 metrics::histogram!(names::LATENCY).record(latency_us as f64 / 1e6);
             }
             let key = anomaly.series.key.as_bytes();
-            let value = wire::events::encode_anomaly(anomaly, *version, stamps);
+            let value = wire::events::encode_anomaly(anomaly, stamps);
             outputs.messages.push(written(&topics.anomalies, Some(key), value));
         }
         for refusal in &out.refusals {

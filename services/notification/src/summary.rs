@@ -176,6 +176,7 @@ pub(crate) mod tests {
             confidence: 1.0,
             severity: Severity::Critical,
             contributions: vec![contribution("value", 1.0, 99.2)],
+            config_version: 1,
             tags: vec![("host".into(), "h1".into())],
             traceparent: None,
         }
@@ -203,6 +204,7 @@ pub(crate) mod tests {
             event_at: 1_600_000_000_000_000,
             ingested_at: 1_600_000_000_100_000,
             log_time: 1_600_000_000_100_000,
+            config_version: 1,
             tags: vec![],
             traceparent: None,
         }

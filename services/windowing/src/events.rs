@@ -64,6 +64,7 @@ pub(crate) fn drift_event(
     Drift {
         id,
         position,
+        config_version: record.row.config_version,
         series: SeriesRef { features: Arc::from([]), ..series_ref(series, None) },
         feature,
         method: found.test.name().into(),

@@ -190,6 +190,8 @@ pub struct Anomaly {
     pub severity: Severity,
     /// Why: all features by descending share.
     pub contributions: Vec<Contribution>,
+    /// The config version in force.
+    pub config_version: u64,
     /// Tags of the record of that row.
     pub tags: Vec<(Arc<str>, Arc<str>)>,
     /// Trace of the record of that row.
@@ -227,6 +229,8 @@ pub struct Drift {
     pub ingested_at: Micros,
     /// Log time at that row.
     pub log_time: Micros,
+    /// The config version in force.
+    pub config_version: u64,
     /// Tags of the record of that row.
     pub tags: Vec<(Arc<str>, Arc<str>)>,
     /// Trace of the record of that row.

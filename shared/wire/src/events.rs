@@ -41,23 +41,19 @@ impl Stamps {
 }
 
 /// Encodes one event of an anomaly's life.
-pub fn encode_anomaly(anomaly: &Anomaly, config_version: u64, stamps: Stamps) -> Vec<u8> {
-    encode_anomaly_message(anomaly, config_version, stamps).encode_to_vec()
+pub fn encode_anomaly(anomaly: &Anomaly, stamps: Stamps) -> Vec<u8> {
+    encode_anomaly_message(anomaly, stamps).encode_to_vec()
 }
 
 /// The message that [`encode_anomaly`] encodes.
-pub fn encode_anomaly_message(
-    anomaly: &Anomaly,
-    config_version: u64,
-    stamps: Stamps,
-) -> v1::AnomalyDetected {
+pub fn encode_anomaly_message(anomaly: &Anomaly, stamps: Stamps) -> v1::AnomalyDetected {
     let id = Id::of(&[anomaly.id.to_string().as_bytes(), &anomaly.revision.to_le_bytes()]);
     v1::AnomalyDetected {
         metadata: Some(v1::EventMetadata {
             version: EVENT_VERSION,
             id: id.to_string(),
             position: Some(encode_position(&anomaly.position)),
-            config_version,
+            config_version: anomaly.config_version,
             log_time_us: anomaly.log_time,
             event_at_us: anomaly.event_at,
             ingested_at_us: anomaly.ingested_at,
@@ -156,6 +152,7 @@ pub fn decode_anomaly_message(message: &v1::AnomalyDetected) -> Result<Anomaly, 
                 upper: c.upper,
             })
             .collect(),
+        config_version: metadata.config_version,
         tags: decode_tags(&message.tags),
         traceparent: decode_trace(&metadata.traceparent),
     })
@@ -173,7 +170,7 @@ pub fn encode_drift_message(drift: &Drift, stamps: Stamps) -> v1::DriftDetected 
             version: EVENT_VERSION,
             id: drift.id.to_string(),
             position: Some(encode_position(&drift.position)),
-            config_version: 0,
+            config_version: drift.config_version,
             log_time_us: drift.log_time,
             event_at_us: drift.event_at,
             ingested_at_us: drift.ingested_at,
@@ -230,6 +227,7 @@ pub fn decode_drift_message(message: &v1::DriftDetected) -> Result<Drift, Decode
         event_at: metadata.event_at_us,
         ingested_at: metadata.ingested_at_us,
         log_time: metadata.log_time_us,
+        config_version: metadata.config_version,
         tags: decode_tags(&message.tags),
         traceparent: decode_trace(&metadata.traceparent),
     })
@@ -299,6 +297,7 @@ mod tests {
             event_at: 1,
             ingested_at: 2,
             log_time: 3,
+            config_version: 5,
             tags: vec![("host".into(), "h".into())],
             traceparent: Some("00-ab-cd-01".into()),
         }
@@ -326,6 +325,7 @@ mod tests {
             event_at: 6,
             ingested_at: 7,
             log_time: 8,
+            config_version: 5,
             score: 0.7,
             score_max: 0.8,
             threshold: 0.6,
@@ -348,7 +348,7 @@ mod tests {
     fn findings_and_alerts_survive_their_encoding() {
         let stamps = Stamps::scored(10);
         assert_eq!(decode_drift(&encode_drift(&drift(), stamps)).unwrap(), drift());
-        assert_eq!(decode_anomaly(&encode_anomaly(&anomaly(), 4, stamps)).unwrap(), anomaly());
+        assert_eq!(decode_anomaly(&encode_anomaly(&anomaly(), stamps)).unwrap(), anomaly());
         for finding in [Finding::Anomaly(anomaly()), Finding::Drift(drift())] {
             let alert = Alert {
                 id: Id::of(&[b"x"]),

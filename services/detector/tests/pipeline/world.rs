@@ -285,6 +285,7 @@ fn drift(series: &SeriesRef, row: u64) -> Drift {
         event_at: 0,
         ingested_at: 0,
         log_time: 0,
+        config_version: 1,
         tags: vec![],
         traceparent: None,
     }

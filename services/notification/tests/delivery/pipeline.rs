@@ -32,6 +32,7 @@ fn drift(name: &str) -> Drift {
         event_at: 1,
         ingested_at: 2,
         log_time: 3,
+        config_version: 1,
         tags: vec![],
         traceparent: None,
     }

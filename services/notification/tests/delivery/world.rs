@@ -100,7 +100,7 @@ impl World {
     }
 
     pub(crate) fn find(&self, partition: u32, anomaly: &Anomaly) {
-        let value = wire::events::encode_anomaly(anomaly, 0, Stamps::default());
+        let value = wire::events::encode_anomaly(anomaly, Stamps::default());
         self.append(&self.topics.anomalies, partition, &anomaly.series.key, value);
     }
 
@@ -218,6 +218,7 @@ pub(crate) fn anomaly(name: &str, revision: u32, phase: Phase) -> Anomaly {
             lower: 1.2,
             upper: 9.7,
         }],
+        config_version: 1,
         tags: vec![],
         traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
     }

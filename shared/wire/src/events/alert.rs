@@ -7,42 +7,24 @@ use super::{
     Stamps, decode_anomaly_message, decode_drift_message, decode_severity, encode_anomaly_message,
     encode_drift_message, encode_severity, id_of, metadata_of,
 };
-use crate::{DecodeError, EVENT_VERSION, decode, malformed, rows::encode_position, v1};
+use crate::{DecodeError, decode, malformed, v1};
 
 /// Encodes a state of an alert.
 pub fn encode_alert(alert: &Alert, stamps: Stamps) -> Vec<u8> {
-    let (position, log_time, event_at, ingested_at, traceparent, finding) = match &alert.finding {
-        Finding::Anomaly(a) => (
-            &a.position,
-            a.log_time,
-            a.event_at,
-            a.ingested_at,
-            &a.traceparent,
-            v1::alert::Finding::Anomaly(encode_anomaly_message(a, 0, stamps)),
-        ),
-        Finding::Drift(d) => (
-            &d.position,
-            d.log_time,
-            d.event_at,
-            d.ingested_at,
-            &d.traceparent,
-            v1::alert::Finding::Drift(encode_drift_message(d, stamps)),
-        ),
+    // An alert is about one finding, at that finding's place and time; only its id is its own.
+    let (metadata, finding) = match &alert.finding {
+        Finding::Anomaly(anomaly) => {
+            let message = encode_anomaly_message(anomaly, stamps);
+            (message.metadata.clone(), v1::alert::Finding::Anomaly(message))
+        }
+        Finding::Drift(drift) => {
+            let message = encode_drift_message(drift, stamps);
+            (message.metadata.clone(), v1::alert::Finding::Drift(message))
+        }
     };
     let id = Id::of(&[alert.id.to_string().as_bytes(), &alert.revision.to_le_bytes()]);
     v1::Alert {
-        metadata: Some(v1::EventMetadata {
-            version: EVENT_VERSION,
-            id: id.to_string(),
-            position: Some(encode_position(position)),
-            config_version: 0,
-            log_time_us: log_time,
-            event_at_us: event_at,
-            ingested_at_us: ingested_at,
-            scored_at_us: stamps.scored_at,
-            published_at_us: stamps.published_at,
-            traceparent: traceparent.as_deref().unwrap_or_default().to_owned(),
-        }),
+        metadata: metadata.map(|of_finding| v1::EventMetadata { id: id.to_string(), ..of_finding }),
         alert_id: alert.id.to_string(),
         revision: alert.revision,
         state: match alert.state {

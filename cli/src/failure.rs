@@ -68,22 +68,12 @@ impl From<control::Error> for Failure {
     }
 }
 
-impl From<windowing::service::Error> for Failure {
-    fn from(error: windowing::service::Error) -> Self {
+impl From<control::StageError> for Failure {
+    fn from(error: control::StageError) -> Self {
         match error {
-            windowing::service::Error::Exchange(error) => error.into(),
-            windowing::service::Error::Control(error) => error.into(),
-            hole @ windowing::service::Error::Hole { .. } => Self::other(hole.to_string()),
-        }
-    }
-}
-
-impl From<detector::service::Error> for Failure {
-    fn from(error: detector::service::Error) -> Self {
-        match error {
-            detector::service::Error::Exchange(error) => error.into(),
-            detector::service::Error::Control(error) => error.into(),
-            hole @ detector::service::Error::Hole { .. } => Self::other(hole.to_string()),
+            control::StageError::Exchange(error) => error.into(),
+            control::StageError::Control(error) => error.into(),
+            hole @ control::StageError::Hole { .. } => Self::other(hole.to_string()),
         }
     }
 }

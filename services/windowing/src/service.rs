@@ -1,13 +1,12 @@
 //! Polls, applies, commits; decides nothing.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
-use bytes::Bytes;
-use control::ControlLog;
-use domain::{Hole, Topics};
+use control::{ControlLog, StageError};
+use domain::Topics;
 use exchange::{
     Assignment, Batch, Group, Output as Written, Outputs, Partition, Processor, Slice, Start,
-    metrics::{GAPS, REPEATS},
+    metrics::REPEATS,
 };
 use runtime::Clock;
 use wire::events::Stamps;
@@ -16,25 +15,6 @@ use crate::{config::WindowingConfig, metrics as names, output::Output, state::St
 
 /// The consumer group.
 pub const GROUP: &str = "oddwatch-windowing";
-
-/// Why windowing can't go on.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The exchange failed.
-    #[error(transparent)]
-    Exchange(#[from] exchange::Error),
-    /// Control can't be read.
-    #[error(transparent)]
-    Control(#[from] control::Error),
-    /// Input is missing.
-    #[error("{partition}: {source}")]
-    Hole {
-        /// The partition that was read.
-        partition: Partition,
-        /// What is missing.
-        source: Hole,
-    },
-}
 
 /// What windowing needs.
 pub struct WindowingOptions {
@@ -69,7 +49,12 @@ impl WindowingProcessor {
         }
     }
 
-    fn slice(&mut self, slice: &Slice, replay: bool, outputs: &mut Outputs) -> Result<(), Error> {
+    fn slice(
+        &mut self,
+        slice: &Slice,
+        replay: bool,
+        outputs: &mut Outputs,
+    ) -> Result<(), StageError> {
         let Some(state) = self.states.get_mut(&slice.partition) else {
             return Ok(());
         };
@@ -82,7 +67,7 @@ impl WindowingProcessor {
                     self.options.control.read_to(version.unwrap_or(0))?;
                     state
                         .apply(&self.options.control, &segments, &mut out)
-                        .map_err(|source| hole(&slice.partition, source))?;
+                        .map_err(|source| StageError::hole(GROUP, &slice.partition, source))?;
                 }
                 Err(error) => out.refusals.push(control::undecodable(
                     "windowing",
@@ -108,41 +93,28 @@ impl WindowingProcessor {
     fn encode(&self, partition: &Partition, out: &Output, outputs: &mut Outputs) {
         let topics = &self.options.topics;
         let stamps = Stamps::published(self.options.clock.now());
-        let written = |topic: &Arc<str>, key: Option<&[u8]>, value: Vec<u8>| Written {
-            topic: topic.clone(),
-            partition: Some(partition.number),
-            key: key.map(Bytes::copy_from_slice),
-            value: Some(Bytes::from(value)),
-            headers: vec![],
-        };
+        let to = partition.number;
         for batch in out.batches.iter().filter(|batch| !batch.items.is_empty()) {
             let value = wire::rows::encode_requested(batch, stamps);
-            outputs.messages.push(written(&topics.requested, None, value));
+            outputs.messages.push(Written::to(&topics.requested, to, None, value));
         }
         for drift in &out.drifts {
             let key = drift.series.key.as_bytes();
             let value = wire::events::encode_drift(drift, stamps);
-            outputs.messages.push(written(&topics.drifts, Some(key), value));
+            outputs.messages.push(Written::to(&topics.drifts, to, Some(key), value));
         }
         for refusal in &out.refusals {
             let value = wire::events::encode_refusal(refusal, stamps);
-            outputs.messages.push(written(&topics.rejected, refusal.key.as_deref(), value));
+            outputs.messages.push(Written::to(&topics.rejected, to, refusal.key.as_deref(), value));
         }
     }
 }
 
-/// A hole is counted where it is seen; the process ends by it.
-fn hole(partition: &Partition, source: Hole) -> Error {
-    let missing = source.found.saturating_sub(source.expected);
-    metrics::counter!(GAPS, "group" => GROUP).increment(missing);
-    Error::Hole { partition: partition.clone(), source }
-}
-
 impl Processor for WindowingProcessor {
-    type Error = Error;
+    type Error = StageError;
 
     /// State is rebuilt by replaying the whole input.
-    fn restore(&mut self, assignment: &Assignment) -> Result<Start, Error> {
+    fn restore(&mut self, assignment: &Assignment) -> Result<Start, StageError> {
         let partition = assignment.partition.clone();
         let state = State::new(partition.to_string().into(), &self.options.config);
         self.states.insert(partition, state);
@@ -153,7 +125,7 @@ impl Processor for WindowingProcessor {
         self.states.remove(partition);
     }
 
-    fn apply(&mut self, batch: &Batch) -> Result<Outputs, Error> {
+    fn apply(&mut self, batch: &Batch) -> Result<Outputs, StageError> {
         let mut outputs = Outputs::default();
         for slice in &batch.slices {
             self.slice(slice, batch.replay, &mut outputs)?;

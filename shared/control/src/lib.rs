@@ -4,17 +4,20 @@
 //! - [`log`]: reads the log up to a version;
 //! - [`file`]: a definitions file;
 //! - [`refuse`]: what a service does with a message that it can't read;
-//! - [`setup`]: topics, layout and definitions at start.
+//! - [`setup`]: topics, layout and definitions at start;
+//! - [`stage`]: why a service that reads definitions can't go on.
 
 pub mod file;
 pub mod log;
 pub mod refuse;
 pub mod setup;
+pub mod stage;
 
 pub use file::parse_definitions;
 pub use log::ControlLog;
 pub use refuse::undecodable;
 pub use setup::{SetupOptions, set_up};
+pub use stage::StageError;
 
 /// Why control can't be read or set up.
 #[derive(Debug, thiserror::Error)]

@@ -86,6 +86,19 @@ fn size(key: Option<&Bytes>, value: Option<&Bytes>, headers: &[Header]) -> usize
     key.map_or(0, Bytes::len) + value.map_or(0, Bytes::len) + headers
 }
 
+impl Output {
+    /// A message without headers for a given partition.
+    pub fn to(topic: &Arc<str>, partition: u32, key: Option<&[u8]>, value: Vec<u8>) -> Self {
+        Self {
+            topic: Arc::clone(topic),
+            partition: Some(partition),
+            key: key.map(Bytes::copy_from_slice),
+            value: Some(Bytes::from(value)),
+            headers: vec![],
+        }
+    }
+}
+
 /// What one cycle writes, atomically together with the offsets of everything delivered so far.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outputs {

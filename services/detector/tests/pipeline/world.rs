@@ -11,9 +11,7 @@ use domain::{
 use exchange::{
     Exchange, FollowFrom, MemoryExchange, MemoryOptions, Output, PollLimits, Step, Worker,
 };
-use oddwatch_detector::{
-    DEFAULTS, DetectorConfig, DetectorOptions, DetectorProcessor, service::Error,
-};
+use oddwatch_detector::{DEFAULTS, DetectorConfig, DetectorOptions, DetectorProcessor};
 use runtime::Clock;
 
 /// A row, as windowing would have written it.
@@ -179,7 +177,7 @@ impl World {
     }
 
     /// Everything sent so far goes through a new worker.
-    pub(crate) fn run(&self) -> Result<(), Error> {
+    pub(crate) fn run(&self) -> Result<(), control::StageError> {
         settle(&mut self.worker(1_000))
     }
 
@@ -292,7 +290,7 @@ fn drift(series: &SeriesRef, row: u64) -> Drift {
 }
 
 /// Steps until nothing happens any more.
-pub(crate) fn settle(worker: &mut Worker<DetectorProcessor>) -> Result<(), Error> {
+pub(crate) fn settle(worker: &mut Worker<DetectorProcessor>) -> Result<(), control::StageError> {
     for _ in 0..100_000 {
         if worker.step()? == Step::Idle {
             return Ok(());

@@ -14,9 +14,7 @@ use domain::{
 use exchange::{
     Exchange, FollowFrom, MemoryExchange, MemoryOptions, Output, PollLimits, Step, Worker,
 };
-use oddwatch_windowing::{
-    DEFAULTS, WindowingConfig, WindowingOptions, WindowingProcessor, service::Error,
-};
+use oddwatch_windowing::{DEFAULTS, WindowingConfig, WindowingOptions, WindowingProcessor};
 use runtime::Clock;
 
 /// A record, as ingest would have accepted it.
@@ -181,7 +179,7 @@ impl World {
     }
 
     /// Everything sent so far goes through a new worker.
-    pub(crate) fn run(&self) -> Result<(), Error> {
+    pub(crate) fn run(&self) -> Result<(), control::StageError> {
         settle(&mut self.worker(1_000))
     }
 
@@ -283,7 +281,7 @@ fn line(batch: &Batch, item: &Item) -> String {
 }
 
 /// Steps until nothing happens any more.
-pub(crate) fn settle(worker: &mut Worker<WindowingProcessor>) -> Result<(), Error> {
+pub(crate) fn settle(worker: &mut Worker<WindowingProcessor>) -> Result<(), control::StageError> {
     for _ in 0..100_000 {
         if worker.step()? == Step::Idle {
             return Ok(());

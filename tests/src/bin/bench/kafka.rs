@@ -93,17 +93,10 @@ pub(crate) fn throughput(records: u64) -> Result<String, Failed> {
     let filled = records as f64 / watch.elapsed().as_secs_f64();
     let mut completed = bed.exchange.follow(&bed.topics.completed, FollowFrom::Earliest)?;
     bed.start()?;
-    let mut first = 0;
-    while first == 0 {
-        first = load::count_scores(&mut *completed)?;
-        bed.check()?;
-    }
+    let first = load::await_scores(&mut *completed, 0, 1)?;
     let watch = Stopwatch::start();
-    let mut scored = first;
-    while scored < records {
-        scored += load::count_scores(&mut *completed)?;
-        bed.check()?;
-    }
+    load::await_scores(&mut *completed, first, records)?;
+    bed.check()?;
     let seconds = watch.elapsed().as_secs_f64();
     let rate = (records - first) as f64 / seconds;
     Ok(format!(

@@ -5,12 +5,19 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use exchange::{Append, Error, Follower, Output};
 
+use runtime::clock::Stopwatch;
+
 use crate::Failed;
 
 /// How many records go with one append when filling.
 pub(crate) const FILL: u64 = 5_000;
 /// Waits of a client that finds no room, and of a reader that finds nothing.
 const PAUSE: Duration = Duration::from_millis(2);
+
+/// Event time of the first records: 2020, so that none is of the future.
+const EPOCH_US: i64 = 1_577_836_800_000_000;
+/// Without a score for so long, something is wrong.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A record of one series, as users send it. Its value is a small number that depends on its place alone.
 pub(crate) fn record(topic: &Arc<str>, series: u64, time_us: i64, value: f64) -> Output {
@@ -55,7 +62,9 @@ pub(crate) fn fill(
     while next < records {
         let end = (next + FILL).min(records);
         let batch: Vec<_> = (next..end)
-            .map(|n| record(topic, n % series, (n / series) as i64 * 1_000_000, noise(n)))
+            .map(|n| {
+                record(topic, n % series, EPOCH_US + (n / series) as i64 * 1_000_000, noise(n))
+            })
             .collect();
         append(appender, &batch)?;
         next = end;
@@ -63,8 +72,27 @@ pub(crate) fn fill(
     Ok(())
 }
 
+/// Reads on until there are so many scores; says how many there are then.
+pub(crate) fn await_scores(
+    completed: &mut dyn Follower,
+    mut scores: u64,
+    wanted: u64,
+) -> Result<u64, Failed> {
+    let mut since_last = Stopwatch::start();
+    while scores < wanted {
+        let more = count_scores(completed)?;
+        scores += more;
+        if more > 0 {
+            since_last = Stopwatch::start();
+        } else if since_last.elapsed() > PATIENCE {
+            return Err(format!("{scores} of {wanted} records were scored, then no more").into());
+        }
+    }
+    Ok(scores)
+}
+
 /// Reads scores that are there or come within a moment, and says how many.
-pub(crate) fn count_scores(completed: &mut dyn Follower) -> Result<u64, Failed> {
+fn count_scores(completed: &mut dyn Follower) -> Result<u64, Failed> {
     let mut scores = 0;
     for (_, message) in completed.next(Duration::from_millis(20), 1_000)? {
         let batch = wire::scores::decode_completed(message.value.as_deref().unwrap_or_default())?;

@@ -56,10 +56,7 @@ pub(crate) fn run(records: u64) -> Result<String, Failed> {
     let filler = thread::spawn(move || {
         load::fill(&*appender, &from, records, SERIES).map_err(|error| error.to_string())
     });
-    let mut scored = 0;
-    while scored < records && !stop.stopped() {
-        scored += load::count_scores(&mut *completed)?;
-    }
+    load::await_scores(&mut *completed, 0, records)?;
     let seconds = watch.elapsed().as_secs_f64();
     stop.stop();
     filler.join().map_err(|_| "the filler panicked")??;

@@ -33,4 +33,5 @@ target/release/bench latency 50000 20 30
 say "a raw copy by librdkafka, exactly once, 20,000 records a transaction"
 target/release/examples/copy_bench raw "$RECORDS"
 say "four service processes"
+target/release/bench drain $((2 * RECORDS))
 target/release/bench kafka "$RECORDS"

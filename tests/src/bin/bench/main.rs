@@ -14,8 +14,7 @@ use std::{io::Write as _, process::ExitCode};
 /// Anything that ends a benchmark.
 type Failed = Box<dyn std::error::Error>;
 
-const USAGE: &str =
-    "usage: bench memory RECORDS | kafka RECORDS | latency RATE WARM_SECONDS SECONDS";
+const USAGE: &str = "usage: bench memory RECORDS | drain RECORDS | kafka RECORDS | latency RATE WARM_SECONDS SECONDS";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -37,6 +36,7 @@ fn run(arguments: &[String]) -> Result<String, Failed> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         ["memory", records] => memory::run(records.parse()?),
+        ["drain", records] => kafka::drain(records.parse()?),
         ["kafka", records] => kafka::throughput(records.parse()?),
         ["latency", rate, warm, seconds] => {
             latency::run(rate.parse()?, warm.parse()?, seconds.parse()?)

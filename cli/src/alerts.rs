@@ -1,14 +1,24 @@
 //! `oddwatch alerts`: the alerts of a running process as they are committed, through its gRPC door.
 
-use std::io::{self, Write as _};
+use std::{
+    io::{self, Write as _},
+    time::Duration,
+};
 
 use runtime::Stop;
 use wire::{
-    tonic::{Code, Status, transport::Endpoint},
+    tonic::{
+        Code, Status,
+        transport::{Channel, Endpoint},
+    },
     v1::{self, alert_service_client::AlertServiceClient},
 };
 
 use crate::failure::Failure;
+
+/// How often, and after which wait, a process that does not answer is tried again (5 s).
+const CONNECTS_MAX: u32 = 20;
+const CONNECT_AGAIN: Duration = Duration::from_millis(250);
 
 /// Shows alerts as they come.
 #[derive(clap::Args, Clone, Debug)]
@@ -45,10 +55,9 @@ enum SeverityMin {
 pub(crate) async fn run(args: &AlertsArgs, stop: &Stop) -> Result<(), Failure> {
     let endpoint = Endpoint::from_shared(args.to.clone())
         .map_err(|error| Failure::usage(format!("--to {}: {error}", args.to)))?;
-    let channel = endpoint
-        .connect()
+    let channel = connect(&endpoint, stop)
         .await
-        .map_err(|_| Failure::unavailable(format!("{} does not answer as gRPC", args.to)))?;
+        .ok_or_else(|| Failure::unavailable(format!("{} does not answer as gRPC", args.to)))?;
     let request = v1::SubscribeRequest {
         severity_min: match args.severity {
             SeverityMin::Low => v1::Severity::Low,
@@ -82,6 +91,20 @@ pub(crate) async fn run(args: &AlertsArgs, stop: &Stop) -> Result<(), Failure> {
         shown += 1;
     }
     Ok(())
+}
+
+/// Connects; a process that is just starting is given a moment.
+async fn connect(endpoint: &Endpoint, stop: &Stop) -> Option<Channel> {
+    for _ in 0..CONNECTS_MAX {
+        if let Ok(channel) = endpoint.connect().await {
+            return Some(channel);
+        }
+        if stop.stopped() {
+            break;
+        }
+        tokio::time::sleep(CONNECT_AGAIN).await;
+    }
+    None
 }
 
 fn show(alert: &v1::Alert) -> io::Result<()> {

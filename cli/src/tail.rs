@@ -5,6 +5,7 @@ mod rows;
 use std::{
     io::{self, BufWriter, Write},
     sync::Arc,
+    thread,
     time::Duration,
 };
 
@@ -59,6 +60,8 @@ pub(crate) enum TailError {
 /// How long one read waits before it looks whether to stop.
 const WAIT: Duration = Duration::from_millis(100);
 const MESSAGES_MAX: usize = 1_000;
+/// How many such waits a missing topic is given (5 s).
+const AWAIT_LOOKS: u32 = 50;
 
 /// Follows the topic until a stop is wished, enough rows were shown, or nobody reads any more.
 pub(crate) fn run(
@@ -75,6 +78,18 @@ pub(crate) fn run(
     }
 }
 
+/// Gives services that are just starting a moment to create the topic; what is missing then is for
+/// [`Exchange::follow`] to say.
+fn await_topic(exchange: &dyn Exchange, topic: &str, stop: &Stop) -> Result<(), TailError> {
+    for _ in 0..AWAIT_LOOKS {
+        if stop.stopped() || exchange.topic(topic)?.is_some() {
+            break;
+        }
+        thread::sleep(WAIT);
+    }
+    Ok(())
+}
+
 fn follow(
     args: &TailArgs,
     exchange: &dyn Exchange,
@@ -83,6 +98,7 @@ fn follow(
     mut out: impl Write,
 ) -> Result<(), TailError> {
     let (topic, kind) = topic(&args.topic, topics);
+    await_topic(exchange, &topic, stop)?;
     let from = if args.from_start { FollowFrom::Earliest } else { FollowFrom::Latest };
     let mut follower = exchange.follow(&topic, from)?;
     let mut left = args.count.unwrap_or(u64::MAX);

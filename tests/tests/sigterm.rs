@@ -1,7 +1,11 @@
 //! SIGTERM ends each process within five seconds with status 0 and its batch committed: after a restart no row is
 //! lost and none comes twice.
 
-use std::{thread, time::Duration};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
+};
 
 use oddwatch_tests::{
     broker::Deployment,
@@ -13,9 +17,10 @@ use wire::v1::{SubscribeRequest, alert_service_client::AlertServiceClient};
 
 const END_MAX: Duration = Duration::from_secs(5);
 const SERIES: usize = 8;
-/// Rows that are under way when a process is told to end.
-const ROUND: usize = 4_000;
-/// Small batches at a slow pace (a round takes about two seconds), so that every process has work at the signal.
+/// Rows that a client sends at a time, again and again.
+const CHUNK: usize = 200;
+const CHUNKS_MAX: usize = 1_000;
+/// Small batches at a slow pace, so that every process has work at the signal.
 const SLOW: [&str; 2] = ["worker.batch_messages_max=100", "worker.cycle_ms=50"];
 
 fn ends_in_time(service: Service, name: &str) {
@@ -24,40 +29,53 @@ fn ends_in_time(service: Service, name: &str) {
     assert!(took < END_MAX, "{name} took {took:?}");
 }
 
-/// The rows of a round: each series goes on where it was.
-fn lines(round: usize) -> Vec<String> {
+/// The rows of a chunk: each series goes on where it was.
+fn lines(chunk: usize) -> Vec<String> {
     let row = |number: usize| {
         let (series, at) = (number % SERIES, 1_700_000_000 + number / SERIES);
         let value = (number * 7_919) % 1_000;
         format!("s{series}\t{{\"series\":\"s{series}\",\"time\":{at},\"value\":{value}}}")
     };
-    (round * ROUND..(round + 1) * ROUND).map(row).collect()
+    (chunk * CHUNK..(chunk + 1) * CHUNK).map(row).collect()
 }
 
-/// Ends and restarts one process after the other while rows are under way.
+/// Sends chunks from number `first` on until `ended`; returns the number of the next one.
+fn send(deployment: &Deployment, first: usize, ended: &AtomicBool) -> usize {
+    let mut chunk = first;
+    // The bound ends it if the test has failed meanwhile.
+    while !ended.load(Ordering::Acquire) && chunk - first < CHUNKS_MAX {
+        let lines = lines(chunk);
+        deployment.publish(&deployment.topics.records, lines.iter().map(String::as_str));
+        chunk += 1;
+    }
+    chunk
+}
+
+/// Ends and restarts one process after the other while a client goes on sending.
 fn restart_each(deployment: &Deployment, names: &[&str]) {
     let mut services: Vec<Service> =
         names.iter().map(|name| deployment.start(name, "0", &SLOW)).collect();
     let completed = deployment.read(&deployment.topics.completed, Ledger::take);
-    for (round, name) in names.iter().enumerate() {
+    let mut chunks = 0;
+    for (at, name) in names.iter().enumerate() {
         let before = completed.look(Ledger::scores);
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                let lines = lines(round);
-                let lines = lines.iter().map(String::as_str);
-                deployment.publish(&deployment.topics.records, lines);
-            });
-            until("scored row of the round", LIMIT, || {
+        let ended = AtomicBool::new(false);
+        let (scored, next) = thread::scope(|scope| {
+            let client = scope.spawn(|| send(deployment, chunks, &ended));
+            until("score of a row just sent", LIMIT, || {
                 services.iter_mut().for_each(Service::check_alive);
                 (completed.look(Ledger::scores) > before).then_some(())
             });
             let scored = completed.look(Ledger::scores);
-            assert!(scored < (round + 1) * ROUND, "{name} has nothing to do any more");
-            ends_in_time(services.remove(round), name);
+            ends_in_time(services.remove(at), name);
+            ended.store(true, Ordering::Release);
+            (scored, client.join().expect("the client ends"))
         });
-        services.insert(round, deployment.start(name, "0", &SLOW));
+        chunks = next;
+        assert!(scored < chunks * CHUNK, "{name} had nothing to do any more");
+        services.insert(at, deployment.start(name, "0", &SLOW));
     }
-    let total = names.len() * ROUND;
+    let total = chunks * CHUNK;
     until("score of every row", LIMIT, || {
         services.iter_mut().for_each(Service::check_alive);
         (completed.look(Ledger::scores) >= total).then_some(())

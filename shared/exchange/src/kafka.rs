@@ -25,7 +25,10 @@ use self::{
 };
 use crate::{
     faults::FaultHook,
-    port::{Append, Error, Exchange, FollowFrom, Follower, Group, Member, TopicInfo, TopicSpec},
+    port::{
+        Append, Error, Exchange, FollowFrom, Follower, Group, Member, Partition, TopicInfo,
+        TopicSpec,
+    },
 };
 
 /// What is needed to use a Kafka cluster.
@@ -94,6 +97,12 @@ impl Exchange for KafkaExchange {
     fn topic(&self, name: &str) -> Result<Option<TopicInfo>, Error> {
         let partitions = self.cluster.partitions(name)?;
         Ok(partitions.map(|partitions| TopicInfo { name: name.into(), partitions }))
+    }
+
+    fn written(&self, partition: &Partition) -> Result<bool, Error> {
+        self.cluster.expect_partitions(&partition.topic)?;
+        let (_, end) = self.cluster.watermarks(partition)?;
+        Ok(end > 0)
     }
 
     fn join(&self, group: &Group) -> Result<Box<dyn Member>, Error> {

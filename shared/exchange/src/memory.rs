@@ -23,7 +23,7 @@ use crate::{
     faults::FaultHook,
     port::{
         Append, Error, Exchange, FollowFrom, Follower, Group, MESSAGE_BYTES_MAX, Member, Offset,
-        Output, TopicInfo, TopicSpec,
+        Output, Partition, TopicInfo, TopicSpec,
     },
 };
 
@@ -109,6 +109,12 @@ impl Exchange for MemoryExchange {
             let spec = &state.topics[index].spec;
             TopicInfo { name: Arc::clone(&spec.name), partitions: spec.partitions }
         }))
+    }
+
+    fn written(&self, partition: &Partition) -> Result<bool, Error> {
+        let state = self.shared.lock();
+        let topic = state.topic(&partition.topic)?;
+        Ok(state.log(topic, partition.number).end() > 0)
     }
 
     fn join(&self, group: &Group) -> Result<Box<dyn Member>, Error> {

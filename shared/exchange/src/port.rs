@@ -179,7 +179,8 @@ pub struct Batch {
 /// What a poll tells.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// These partitions have come; each must be answered with [`Member::start`] before the next poll.
+    /// These partitions have come. Each waits for [`Member::start`], which may come after further polls:
+    /// until then the partition is not read, while the others go on.
     Assigned(Vec<Assignment>),
     /// These are gone, or must be started afresh: their state is to be dropped.
     Revoked(Vec<Partition>),
@@ -254,8 +255,8 @@ pub struct TopicSpec {
     pub compacted: bool,
     /// Bound in bytes per partition for exchanges that keep topics in memory.
     pub memory_bytes_max: usize,
-    /// What the memory exchange does at the bound: `false`, refuse (back-pressure; messages go when all
-    /// groups that ever joined have committed past them); `true`, forget the oldest.
+    /// What the memory exchange does at the bound: `false`, refuse (back-pressure; messages go when no
+    /// group that ever joined needs them: see [`Member::release`]); `true`, forget the oldest.
     pub ring: bool,
 }
 
@@ -290,8 +291,8 @@ pub trait Append: Send + Sync {
 
 /// A member of a group: owns partitions, reads them, writes outputs and offsets atomically.
 ///
-/// The calls go in this order: `poll` → (`Assigned`: `start` each; `Batch`: `commit` until it is not `Full`)
-/// → `poll` …
+/// The calls go in this order: `poll` → (`Assigned`: `start` each, at once or later; `Batch`: `commit` until it is
+/// not `Full`) → `poll` … `note` and `release` may come between any of them, `rewind` in place of a `commit`.
 pub trait Member: Send {
     /// Waits for what comes next.
     ///
@@ -312,6 +313,28 @@ pub trait Member: Send {
     /// # Errors
     /// `Fenced`, `Oversized` (nothing written; the batch is still uncommitted) or `Fatal`.
     fn commit(&mut self, outputs: &Outputs) -> Result<CommitOutcome, Error>;
+
+    /// Stores metadata with the committed offsets of started partitions, which stay where they are, whatever was
+    /// delivered since. A partition that has no committed offset yet gets the one it was started at. All or
+    /// nothing; answers when durable.
+    ///
+    /// # Errors
+    /// As [`Member::commit`].
+    fn note(&mut self, metadata: &[(Partition, String)]) -> Result<CommitOutcome, Error>;
+
+    /// Makes everything come again, as `Revoked` and `Assigned`, as after an aborted transaction. Takes the place
+    /// of a batch's commit.
+    ///
+    /// # Errors
+    /// `Fenced` or `Fatal`.
+    fn rewind(&mut self) -> Result<(), Error>;
+
+    /// Says that no restore of this group will need the partition's messages below `offset`. Exchanges that trim
+    /// by need keep the others; Kafka trims by age and takes no note of it.
+    ///
+    /// # Errors
+    /// `Fenced` or `Fatal`.
+    fn release(&mut self, partition: &Partition, offset: Offset) -> Result<(), Error>;
 
     /// The group that it is a member of.
     fn group(&self) -> &Group;
@@ -348,6 +371,12 @@ pub trait Exchange: Send + Sync {
     /// # Errors
     /// `Unavailable`.
     fn topic(&self, name: &str) -> Result<Option<TopicInfo>, Error>;
+
+    /// Whether anything was ever written to a partition, kept or not.
+    ///
+    /// # Errors
+    /// `Topic` if it is missing; `Unavailable`.
+    fn written(&self, partition: &Partition) -> Result<bool, Error>;
 
     /// Joins a group. Partitions come with [`Member::poll`].
     ///

@@ -14,8 +14,8 @@ use crate::{
     checks::check_metadata,
     faults::Fault,
     port::{
-        CommitOutcome, Committed, Error, Event, Group, Member, Outputs, Partition, PollLimits,
-        Start,
+        CommitOutcome, Committed, Error, Event, Group, Member, Offset, Outputs, Partition,
+        PollLimits, Start,
     },
 };
 
@@ -108,6 +108,47 @@ impl Member for KafkaMember {
             return Ok(CommitOutcome::Committed);
         }
         self.reader.cluster.check_sizes(&outputs.messages)?;
+        self.write(outputs, offsets)
+    }
+
+    fn note(&mut self, metadata: &[(Partition, String)]) -> Result<CommitOutcome, Error> {
+        let outputs = Outputs { messages: vec![], metadata: metadata.to_vec() };
+        let readings = &self.reader.readings;
+        let named = check_metadata(&outputs, |partition| readings.contains_key(partition))?;
+        let at = |(partition, metadata): (&Partition, &str)| {
+            let reading = readings.get(partition)?;
+            let offset = reading.committed.as_ref().map_or(reading.began, |c| c.offset);
+            Some((partition.clone(), Committed { offset, metadata: metadata.to_owned() }))
+        };
+        let offsets: Vec<_> = named.into_iter().filter_map(at).collect();
+        if offsets.is_empty() {
+            return Ok(CommitOutcome::Committed);
+        }
+        self.write(&Outputs::default(), offsets)
+    }
+
+    fn rewind(&mut self) -> Result<(), Error> {
+        self.reader.rewind()
+    }
+
+    fn release(&mut self, _: &Partition, _: Offset) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn group(&self) -> &Group {
+        &self.reader.group
+    }
+
+    fn leave(self: Box<Self>) {}
+}
+
+impl KafkaMember {
+    /// Writes outputs and these offsets in one transaction.
+    fn write(
+        &mut self,
+        outputs: &Outputs,
+        offsets: Vec<(Partition, Committed)>,
+    ) -> Result<CommitOutcome, Error> {
         let hook = self.reader.cluster.options.faults.as_ref();
         let fault = hook.and_then(|hook| hook(&self.reader.group));
         if fault == Some(Fault::Full) {
@@ -133,10 +174,4 @@ impl Member for KafkaMember {
             Err(Failure::End(error)) => Err(error),
         }
     }
-
-    fn group(&self) -> &Group {
-        &self.reader.group
-    }
-
-    fn leave(self: Box<Self>) {}
 }

@@ -30,6 +30,8 @@ const CLOSE_MAX: Duration = Duration::from_secs(5);
 /// A started partition.
 pub(super) struct Reading {
     pub(super) queue: PartitionQueue<Rebalances>,
+    /// Where it was started.
+    pub(super) began: Offset,
     /// The next offset to deliver.
     pub(super) position: Offset,
     pub(super) committed: Option<Committed>,
@@ -222,6 +224,7 @@ impl Reader {
         let replay_until = committed.as_ref().map_or(0, |committed| committed.offset);
         let reading = Reading {
             queue,
+            began: position,
             position,
             committed,
             replay_until,

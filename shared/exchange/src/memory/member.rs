@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     Shared,
-    state::{Placed, State, TopicIndex},
+    state::{State, TopicIndex},
 };
 use crate::{
     deadline::{self, Deadline},
@@ -22,6 +22,8 @@ use crate::{
 /// A started partition.
 struct Reading {
     topic: TopicIndex,
+    /// Where it was started.
+    began: Offset,
     /// The next offset to deliver.
     position: Offset,
     /// What lies below is replay.
@@ -254,23 +256,35 @@ impl MemoryMember {
         Ok(offsets)
     }
 
+    /// Writes outputs and offsets, all or nothing, unless a fault is planned.
     fn write(
-        &self,
+        &mut self,
         state: &mut State,
         outputs: &Outputs,
-        placed: &Placed,
         offsets: Vec<(Partition, Committed)>,
-    ) {
-        let now_ms = (self.shared.options.clock)();
-        state.append(&outputs.messages, placed, now_ms);
-        state.burn(placed);
-        if let Some(group) = state.groups.get_mut(&self.group.name) {
-            group.committed.extend(offsets);
+    ) -> Result<CommitOutcome, Error> {
+        let shared = Arc::clone(&self.shared);
+        let Ok(placed) = state.place(&outputs.messages, shared.options.message_bytes_max)? else {
+            return Ok(CommitOutcome::Full);
+        };
+        let fault = shared.options.faults.as_ref().and_then(|hook| hook(&self.group));
+        if matches!(fault, None | Some(Fault::DieAfter)) {
+            let now_ms = (shared.options.clock)();
+            state.append(&outputs.messages, &placed, now_ms);
+            state.burn(&placed);
+            if let Some(group) = state.groups.get_mut(&self.group.name) {
+                group.committed.extend(offsets);
+            }
         }
+        if fault == Some(Fault::Rewind) {
+            self.come_again(state);
+        }
+        shared.changed.notify_all();
+        fault.map_or(Ok(CommitOutcome::Committed), Fault::answer)
     }
 
     /// Everything owned comes again, as after a crash.
-    fn rewind(&mut self, state: &State) {
+    fn come_again(&mut self, state: &State) {
         let Some(group) = state.groups.get(&self.group.name) else { return };
         let assignments: Vec<Assignment> = self
             .reading
@@ -318,7 +332,8 @@ impl Member for MemoryMember {
             return Err(Error::Lost { partition: partition.clone(), wanted: position, first });
         }
         let replay_until = committed.map_or(0, |committed| committed.offset);
-        let reading = Reading { topic, position, replay_until, told_at_end: false };
+        let reading =
+            Reading { topic, began: position, position, replay_until, told_at_end: false };
         self.reading.insert(partition.clone(), reading);
         Ok(())
     }
@@ -331,19 +346,45 @@ impl Member for MemoryMember {
         if outputs.messages.is_empty() && offsets.is_empty() {
             return Ok(CommitOutcome::Committed);
         }
-        let Ok(placed) = state.place(&outputs.messages, shared.options.message_bytes_max)? else {
-            return Ok(CommitOutcome::Full);
+        self.write(&mut state, outputs, offsets)
+    }
+
+    fn note(&mut self, metadata: &[(Partition, String)]) -> Result<CommitOutcome, Error> {
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.lock();
+        self.check_fenced(&state)?;
+        let outputs = Outputs { messages: vec![], metadata: metadata.to_vec() };
+        let named = crate::checks::check_metadata(&outputs, |partition| {
+            self.reading.contains_key(partition)
+        })?;
+        let at = |(partition, metadata): (&Partition, &str)| {
+            let committed = state.committed(&self.group.name, partition);
+            let began = self.reading.get(partition)?.began;
+            let offset = committed.map_or(began, |committed| committed.offset);
+            Some((partition.clone(), Committed { offset, metadata: metadata.to_owned() }))
         };
-        let fault = shared.options.faults.as_ref().and_then(|hook| hook(&self.group));
-        if matches!(fault, None | Some(Fault::DieAfter)) {
-            self.write(&mut state, outputs, &placed, offsets);
+        let offsets: Vec<_> = named.into_iter().filter_map(at).collect();
+        if offsets.is_empty() {
+            return Ok(CommitOutcome::Committed);
         }
-        if fault == Some(Fault::Rewind) {
-            self.rewind(&state);
-        }
-        drop(state);
-        shared.changed.notify_all();
-        fault.map_or(Ok(CommitOutcome::Committed), Fault::answer)
+        self.write(&mut state, &Outputs::default(), offsets)
+    }
+
+    fn rewind(&mut self) -> Result<(), Error> {
+        let shared = Arc::clone(&self.shared);
+        let state = shared.lock();
+        self.check_fenced(&state)?;
+        self.come_again(&state);
+        Ok(())
+    }
+
+    fn release(&mut self, partition: &Partition, offset: Offset) -> Result<(), Error> {
+        let mut state = self.shared.lock();
+        self.check_fenced(&state)?;
+        let group = state.groups.entry(self.group.name.clone()).or_default();
+        let released = group.released.entry(partition.clone()).or_default();
+        *released = offset.max(*released);
+        Ok(())
     }
 
     fn group(&self) -> &Group {

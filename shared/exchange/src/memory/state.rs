@@ -29,6 +29,8 @@ pub(super) struct Topic {
 pub(super) struct GroupState {
     pub(super) members: BTreeMap<String, Membership>,
     pub(super) committed: HashMap<Partition, Committed>,
+    /// What its restores don't need any more lies below these; where none is known, below what is committed.
+    pub(super) released: HashMap<Partition, Offset>,
     /// Which member owns a partition at present; it may differ from the target until the old owner polls.
     pub(super) owners: BTreeMap<Partition, String>,
     /// Rises when members come and go.
@@ -62,6 +64,11 @@ impl State {
         self.by_name.get(name).copied().ok_or_else(|| Error::Topic {
             what: format!("topic {name} does not exist; create it first"),
         })
+    }
+
+    /// What a group has committed for a partition.
+    pub(super) fn committed(&self, group: &str, partition: &Partition) -> Option<&Committed> {
+        self.groups.get(group)?.committed.get(partition)
     }
 
     /// A partition's log.
@@ -171,13 +178,12 @@ impl State {
         }
         // Nothing goes before it has to: services rebuild their state from what is kept.
         let partition = Partition::new(Arc::clone(&topic.spec.name), number);
-        let committed = |group: &String| {
-            self.groups.get(group).and_then(|group| group.committed.get(&partition))
+        let needed = |group: &String| {
+            let group = self.groups.get(group)?;
+            let committed = group.committed.get(&partition).map(|committed| committed.offset);
+            group.released.get(&partition).copied().or(committed)
         };
-        let passed = topic
-            .readers
-            .iter()
-            .map(|group| committed(group).map_or(0, |committed| committed.offset));
+        let passed = topic.readers.iter().map(|group| needed(group).unwrap_or(0));
         let limit = passed.min().unwrap_or(0);
         log.make_room(room, bytes_max, limit)
     }

@@ -9,6 +9,8 @@
 
 use std::sync::LazyLock;
 
+use domain::encoding::{DecodeError, ensure, put, take};
+
 const BINS: usize = 128;
 const WIDTH: f64 = 1.0 / 16.0;
 const LEVEL_MAX: f64 = BINS as f64 * WIDTH;
@@ -19,8 +21,10 @@ const TAIL_ROWS: f64 = 30.0;
 const TAIL_SHARES: (f64, f64) = (0.002, TAIL_SHARE);
 /// Rows after which one counts 1/e.
 const HORIZON: f64 = 16_384.0;
+/// No sum of weights is larger: it tends to [`HORIZON`], give or take rounding.
+const SUM_MAX: f32 = 1.25 * HORIZON as f32;
 /// The table is built anew after at most so many rows, and after every one that does not count in full.
-const REBUILD_ROWS: u32 = 128;
+const REBUILD_ROWS: usize = 128;
 /// Bounds of the mean excess. Larger, and a series with two levels would hide a third.
 const EXCESS: (f64, f64) = (0.05, 0.30);
 /// The prior's mean excess counts as so many excesses.
@@ -93,30 +97,35 @@ fn edges(prior: Prior) -> [f64; BINS + 1] {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Calibration {
     prior: Prior,
-    /// Weight of the rows of each bin, decaying.
+    /// Weight of the rows of each bin, decaying, as of the last rebuild; all else follows from it.
     counts: Box<[f32]>,
     /// Minus ln of the chance of exceeding each edge, as of the last rebuild.
     table: Box<[f32]>,
-    /// Sum of `counts`, as of the last rebuild.
+    /// Sum of `counts`.
     rows: f64,
     /// Mean excess in the tail.
     excess: f64,
-    since: u32,
+    /// The bins of the rows since the last rebuild.
+    recent: Vec<u8>,
 }
 
 impl Calibration {
     /// Knows the prior only.
     pub fn new(prior: Prior) -> Self {
-        let mut new = Self {
+        let mut new = Self::blank(prior);
+        new.rebuild(0);
+        new
+    }
+
+    fn blank(prior: Prior) -> Self {
+        Self {
             prior,
             counts: vec![0.0; BINS].into(),
             table: vec![0.0; BINS + 1].into(),
             rows: 0.0,
             excess: prior.shape().2,
-            since: 0,
-        };
-        new.rebuild();
-        new
+            recent: Vec::with_capacity(REBUILD_ROWS),
+        }
     }
 
     /// The surprise of a level: −log10 of the chance of one at least so high. Strictly monotone, finite, ≥ 0.
@@ -149,14 +158,24 @@ impl Calibration {
     /// Learns a level with a weight in (0, 1]. Tells whether surprises are other than before.
     pub fn learn(&mut self, level: f64, weight: f64) -> bool {
         let bin = ((level.max(0.0) / WIDTH) as usize).min(BINS - 1);
-        self.counts[bin] += weight as f32;
-        self.since += 1;
-        let patience = (self.rows / 16.0).clamp(1.0, f64::from(REBUILD_ROWS));
-        let due = f64::from(self.since) >= patience || weight < 1.0;
+        let rows = self.recent.len() + 1;
+        let due = rows as f64 >= self.patience() || weight < 1.0;
         if due {
-            self.rebuild();
+            // Counted now and not before, so that the table always follows from the counts.
+            for bin in self.recent.drain(..) {
+                self.counts[usize::from(bin)] += 1.0;
+            }
+            self.counts[bin] += weight as f32;
+            self.rebuild(rows);
+        } else {
+            self.recent.push(bin as u8);
         }
         due
+    }
+
+    /// After so many rows the table is built anew.
+    fn patience(&self) -> f64 {
+        (self.rows / 16.0).clamp(1.0, REBUILD_ROWS as f64)
     }
 
     /// How many rows it speaks for, with those that the prior stands for.
@@ -166,12 +185,45 @@ impl Calibration {
 
     /// Bytes on the heap, always.
     pub fn bytes() -> usize {
-        (BINS + BINS + 1) * size_of::<f32>()
+        (BINS + BINS + 1) * size_of::<f32>() + REBUILD_ROWS
     }
 
-    fn rebuild(&mut self) {
-        let keep = (1.0 - f64::from(self.since) / HORIZON) as f32;
-        self.since = 0;
+    /// Appends what was learned. Neither the prior, which the model knows, nor what follows from
+    /// the counts.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        let mut present = 0_u128;
+        for (bin, _) in self.counts.iter().enumerate().filter(|(_, count)| **count != 0.0) {
+            present |= 1 << bin;
+        }
+        put(&present.to_le_bytes(), out);
+        self.counts.iter().filter(|count| **count != 0.0).for_each(|count| put(count, out));
+        put(&self.recent, out);
+    }
+
+    /// Takes what [`encode`](Self::encode) appended.
+    pub(crate) fn decode(prior: Prior, bytes: &mut &[u8]) -> Result<Self, DecodeError> {
+        let mut new = Self::blank(prior);
+        let present = u128::from_le_bytes(take(bytes)?);
+        let mut sum = 0.0;
+        for (bin, count) in new.counts.iter_mut().enumerate() {
+            if present & (1 << bin) != 0 {
+                *count = take(bytes)?;
+                ensure(0.0 < *count && *count <= SUM_MAX, "weight of a bin")?;
+                sum += *count;
+            }
+        }
+        ensure(sum <= SUM_MAX, "sum of weights")?;
+        new.rebuild(0);
+        let recent: Vec<u8> = take(bytes)?;
+        ensure((recent.len() as f64) < new.patience(), "number of recent rows")?;
+        ensure(recent.iter().all(|&bin| usize::from(bin) < BINS), "bin")?;
+        new.recent.extend(recent);
+        Ok(new)
+    }
+
+    /// Builds all that follows from the counts, after they have decayed over so many rows.
+    fn rebuild(&mut self, since: usize) {
+        let keep = (1.0 - since as f64 / HORIZON) as f32;
         let mut above = 0.0_f64;
         self.table[BINS] = 0.0;
         for bin in (0..BINS).rev() {

@@ -7,8 +7,15 @@
 //! into contributions exactly; and how far a value lies outside the standard range is added, because trees alone
 //! can't tell 5 deviations from 50.
 
-use rand_core::{RngCore, SeedableRng};
+mod masses;
+mod splits;
+
+use domain::encoding::{DecodeError, put, take_count};
+use rand_core::SeedableRng;
 use rand_pcg::Pcg64Mcg;
+
+pub(crate) use splits::Position;
+use splits::{Split, random_tree};
 
 use crate::{Assessment, model::level_of, present, standard::Standard};
 
@@ -33,30 +40,9 @@ pub struct HalfSpaceTrees {
     reference: Box<[u32]>,
     latest: Box<[u32]>,
     standards: Box<[Standard]>,
+    /// Room to work in; empty between rows.
     positions: Vec<Position>,
     rows: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Split {
-    at: f32,
-    feature: u32,
-}
-
-impl Split {
-    /// The child of `node`, which this splits, on the row's side; and whether its value says anything.
-    fn child(self, node: usize, positions: &[Position]) -> (usize, f32) {
-        let place = positions[self.feature as usize];
-        (2 * node + 1 + usize::from(place.at >= self.at), place.weight)
-    }
-}
-
-/// Where a value lies in the trees' range, 0 to 1, and whether it says anything: 1, or 0 if it is missing.
-/// A missing value goes where its mean lies, and its splits count for nothing.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Position {
-    at: f32,
-    weight: f32,
 }
 
 impl HalfSpaceTrees {
@@ -133,6 +119,7 @@ impl HalfSpaceTrees {
                 }
             }
         }
+        positions.clear();
         self.positions = positions;
         for (index, standard) in self.standards.iter_mut().enumerate() {
             if let Some(value) = present(row, index) {
@@ -202,6 +189,34 @@ impl HalfSpaceTrees {
         (LEVELS.0 * (bits + LEVELS.1)).max(0.0)
     }
 
+    /// Appends what was learned: parameters, number of values and seed are known to who decodes,
+    /// and the splits follow from them.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        put(&self.rows, out);
+        self.standards.iter().for_each(|standard| standard.encode(out));
+        for mass in [&self.reference, &self.latest] {
+            masses::encode(mass, self.depth, out);
+        }
+    }
+
+    /// Puts what [`encode`](Self::encode) appended into a new model of the same parameters, values
+    /// and seed.
+    pub(crate) fn decode(&mut self, bytes: &mut &[u8]) -> Result<(), DecodeError> {
+        self.rows = take_count(bytes, "number of rows")?;
+        for standard in &mut self.standards {
+            *standard = Standard::decode(bytes)?;
+        }
+        if self.trees > 0 {
+            // Each tree has every row of its window, so the sums need no telling.
+            let window = u64::from(self.window);
+            let full = if self.rows < window { 0 } else { self.window };
+            let since = self.rows.checked_rem(window).unwrap_or(0) as u32;
+            masses::decode(&mut self.reference, self.depth, full, bytes)?;
+            masses::decode(&mut self.latest, self.depth, since, bytes)?;
+        }
+        Ok(())
+    }
+
     /// How many rows it has learned.
     pub fn rows(&self) -> u64 {
         self.rows
@@ -213,7 +228,7 @@ impl HalfSpaceTrees {
             + size_of_val(&*self.reference)
             + size_of_val(&*self.latest)
             + size_of_val(&*self.standards)
-            + self.positions.capacity() * size_of::<Position>()
+            + self.standards.len() * size_of::<Position>()
     }
 
     /// The bytes on the heap of a model yet to be made.
@@ -223,38 +238,6 @@ impl HalfSpaceTrees {
         trees as usize * (splits + 2 * all * size_of::<u32>())
             + values * (size_of::<Standard>() + size_of::<Position>())
     }
-}
-
-/// The splits of one tree: a random feature at each node, halved where its range stands there. The ranges are
-/// the paper's: about a random place of [0, 1], wide enough to hold all of it.
-fn random_tree(inner: usize, values: usize, random: &mut Pcg64Mcg) -> Vec<Split> {
-    let ranges: Vec<(f32, f32)> = (0..values)
-        .map(|_| {
-            let place = (random.next_u32() >> 8) as f32 / (1 << 24) as f32;
-            let reach = 2.0 * place.max(1.0 - place);
-            (place - reach, place + reach)
-        })
-        .collect();
-    let mut splits: Vec<Split> = Vec::with_capacity(inner);
-    for node in 0..inner {
-        let feature = ((u64::from(random.next_u32()) * values as u64) >> 32) as u32;
-        let (mut low, mut high) = ranges[feature as usize];
-        // Up to the root: the nearest split of this feature on each side bounds its range here.
-        let mut child = node;
-        while child > 0 {
-            let parent = (child - 1) / 2;
-            if splits[parent].feature == feature {
-                if child == 2 * parent + 1 {
-                    high = high.min(splits[parent].at);
-                } else {
-                    low = low.max(splits[parent].at);
-                }
-            }
-            child = parent;
-        }
-        splits.push(Split { at: 0.5 * (low + high), feature });
-    }
-    splits
 }
 
 /// About log2 of a number of rows, and of half a row for none: its exponent, with the mantissa as the part
@@ -270,6 +253,8 @@ fn bits_outside(distance: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use rand_core::RngCore;
+
     use super::*;
 
     /// A generator for tests: normal values from sums of uniforms.

@@ -1,14 +1,20 @@
 //! One anomaly of a stretch of odd rows: opened, updated, cleared, with hysteresis. A pure state machine.
 
-use domain::{Detector, LOG_TIME_END, LOG_TIME_NONE, Micros, Phase, Severity};
+use domain::{
+    Detector, LOG_TIME_END, LOG_TIME_NONE, Micros, Phase, Severity,
+    encoding::{DecodeError, ensure, put, take, take_count},
+};
+use serde::{Deserialize, Serialize};
 
 /// An open anomaly goes on while rows reach this share of the threshold at which it opened.
 const CLEAR_BELOW: f64 = 0.8;
 /// A score that exceeds the highest one told by so much is news.
 const NEWS: f64 = 0.1;
+/// No decoded anomaly has more steps or calm rows, so that counting on can't overflow.
+const STEPS_MAX: u32 = u32::MAX / 2;
 
 /// A step in an anomaly's life, for the world to hear.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Transition {
     /// Opened, updated or cleared.
     pub phase: Phase,
@@ -151,6 +157,35 @@ impl Incident {
         told.revision += 1;
         told.silent = silent;
         Some(told)
+    }
+
+    /// Appends all of it.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        put(&(self.clear_after, self.silence, self.row, self.last_at), out);
+        put(&self.open.as_ref().map(|open| (&open.told, open.score_told, open.quiet)), out);
+    }
+
+    /// Takes what [`encode`](Self::encode) appended.
+    pub(crate) fn decode(bytes: &mut &[u8]) -> Result<Self, DecodeError> {
+        let (clear_after, silence) = take::<(u32, Micros)>(bytes)?;
+        ensure(clear_after > 0 && silence >= 0, "end of an anomaly")?;
+        let row = take_count(bytes, "row")?;
+        let last_at = take(bytes)?;
+        let open = take::<Option<(Transition, f64, u32)>>(bytes)?;
+        let open = open.map(|(told, score_told, quiet)| Open { told, score_told, quiet });
+        if let Some(Open { told, score_told, quiet }) = &open {
+            let within = 0 < told.first_row && told.first_row <= told.row && told.row <= row;
+            ensure(within, "row of an anomaly")?;
+            // Each odd row is one of these, and makes one step at most.
+            let rows = told.row - told.first_row + 1;
+            ensure((1..=rows).contains(&told.rows), "number of odd rows")?;
+            ensure((1..=told.rows).contains(&u64::from(told.revision)), "revision")?;
+            ensure(told.revision.max(*quiet) <= STEPS_MAX, "number of steps or calm rows")?;
+            ensure(told.phase != Phase::Cleared && !told.silent, "phase")?;
+            let scores = [told.score_max, told.threshold, *score_told];
+            ensure(scores.iter().all(|score| (0.0..=1.0).contains(score)), "score")?;
+        }
+        Ok(Self { clear_after, silence, open, row, last_at })
     }
 }
 

@@ -1,11 +1,14 @@
-//! Scoring of rows: pure, seeded, deterministic. In reading order: a [`Model`] turns a row into a raw score
-//! ([`robust_z`], [`half_space_trees`]), [`calibration`] turns raw scores into comparable ones in [0, 1),
-//! [`threshold`] says from which score a row is odd, [`incident`] makes one anomaly of a stretch of odd rows,
-//! and [`series`] bundles all of it for one series and one detector.
+//! Scoring of rows: pure, seeded, deterministic. In reading order: a [`Model`] turns a row into a
+//! raw score ([`robust_z`], [`half_space_trees`]), [`calibration`] turns raw scores into comparable
+//! ones in [0, 1), [`threshold`] says from which score a row is odd, [`incident`] makes one anomaly
+//! of a stretch of odd rows, and [`series`] bundles all of it for one series and one detector.
+//! [`algorithms`] lists what there is to choose from. All that a series has learned can be encoded:
+//! decoded, it goes on with the same bits.
 //!
 //! There is no clock, thread, socket, log line or global state here. Elementary functions come from `libm`,
 //! so results are the same bits on every processor. Once a model's buffers stand, a row allocates nothing.
 
+pub mod algorithms;
 pub mod calibration;
 pub mod half_space_trees;
 pub mod incident;
@@ -15,7 +18,9 @@ pub mod series;
 mod standard;
 pub mod threshold;
 
+pub use algorithms::SAMPLES;
 pub use calibration::Calibration;
+pub use domain::encoding::DecodeError;
 pub use half_space_trees::HalfSpaceTrees;
 pub use incident::{Incident, Transition};
 pub use model::{Assessment, Model};
@@ -23,8 +28,16 @@ pub use robust_z::RobustZ;
 pub use series::{SeriesModel, Verdict};
 pub use threshold::Bar;
 
+/// The version of what [`SeriesModel::encode`] writes. Raise it with any change of an encoding, or
+/// of what a decoded model would do; [`SeriesModel::decode`] reads this one and the one before.
+pub const STATE_VERSION: u32 = 1;
+
 /// Beyond this size values are taken as this size, so that squares of differences stay finite.
 const VALUE_MAX: f64 = 1e150;
+/// No deviation that was learned is larger.
+const DEVIATION_MAX: f64 = 4.0 * VALUE_MAX;
+/// Nor its square.
+const SQUARE_MAX: f64 = DEVIATION_MAX * DEVIATION_MAX;
 
 /// The value number `index` of a row, if the row has it.
 fn present(row: &[f64], index: usize) -> Option<f64> {

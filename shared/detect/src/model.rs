@@ -1,6 +1,6 @@
 //! The closed set of algorithms, and what each of them says about a row.
 
-use domain::Algorithm;
+use domain::{Algorithm, encoding::DecodeError};
 
 use crate::{HalfSpaceTrees, RobustZ, calibration::Prior, half_space_trees::Position};
 
@@ -133,6 +133,29 @@ impl Model {
         }
     }
 
+    /// Appends what was learned; the algorithm is known to who decodes.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::RobustZ(model) => model.encode(out),
+            Self::HalfSpaceTrees(model) => model.encode(out),
+        }
+    }
+
+    /// Takes what [`encode`](Self::encode) appended; the arguments are those of [`new`](Self::new).
+    pub(crate) fn decode(
+        algorithm: &Algorithm,
+        values: usize,
+        seed: u64,
+        bytes: &mut &[u8],
+    ) -> Result<Self, DecodeError> {
+        let mut new = Self::new(algorithm, values, seed);
+        match &mut new {
+            Self::RobustZ(model) => model.decode(bytes)?,
+            Self::HalfSpaceTrees(model) => model.decode(bytes)?,
+        }
+        Ok(new)
+    }
+
     /// How many rows it has learned.
     pub fn rows(&self) -> u64 {
         match self {
@@ -164,10 +187,11 @@ impl Model {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::SAMPLES;
 
-    fn check(algorithm: Algorithm, values: usize) {
-        let mut model = Model::new(&algorithm, values, 7);
-        let promised = Model::bytes_for(&algorithm, values);
+    fn check(algorithm: &Algorithm, values: usize) {
+        let mut model = Model::new(algorithm, values, 7);
+        let promised = Model::bytes_for(algorithm, values);
         assert_eq!(model.bytes(), promised, "{algorithm:?}");
         let mut out = Assessment::new(values);
         for i in 0..1500_u64 {
@@ -187,10 +211,9 @@ mod tests {
 
     #[test]
     fn every_algorithm_keeps_the_contract() {
-        check(Algorithm::Auto, 1);
-        check(Algorithm::Auto, 3);
-        check(Algorithm::RobustZ { window: 16 }, 4);
-        check(Algorithm::HalfSpaceTrees { trees: 3, depth: 1, window: 16 }, 1);
-        check(Algorithm::HalfSpaceTrees { trees: 5, depth: 12, window: 64 }, 40);
+        for algorithm in SAMPLES {
+            [1, 3, 4, 40].into_iter().for_each(|values| check(algorithm, values));
+        }
+        check(&Algorithm::HalfSpaceTrees { trees: 5, depth: 12, window: 64 }, 40);
     }
 }

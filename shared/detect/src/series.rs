@@ -1,23 +1,24 @@
 //! All that one detector knows of one series: model, calibration, threshold and open anomaly.
 
-use domain::{Algorithm, Detector, Micros};
+mod judge;
+
+use domain::{
+    Algorithm, Detector, Micros,
+    encoding::{DecodeError, ensure_same, ensure_version, put, take, take_count},
+};
+
+use judge::Test;
 
 use crate::{
-    Assessment, Bar, Calibration, Incident, Model, Transition,
-    calibration::{Prior, for_largest, of_largest, score_of},
-    model::units_at,
+    Assessment, Bar, Incident, Model, STATE_VERSION, Transition, algorithms,
+    calibration::{for_largest, of_largest, score_of},
 };
 
 /// A model must have learned so many rows before its levels say anything about the series.
 const MODEL_ROWS_MIN: u64 = 8;
-/// A level is learned as at most so many decades of chance past the threshold: what the first rows of a young
-/// model bring may be a thousand times too high.
-const LEARNED_PAST: f64 = 2.0;
 /// A happening past the threshold adds this share of the threshold's share to the chance of its like,
 /// however young the series: some three equal bursts are news, after that they are known.
 const HAPPENING: f64 = 1.0 / 3.0;
-/// Levels with this share of the threshold's surprise are part of the happening that an odd row is.
-const PART: f64 = 0.5;
 
 /// What is said of one row. The slices have one entry per value and live until the next row.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -69,16 +70,6 @@ pub struct SeriesModel {
     /// How many rows in a row were past the threshold or went on with an anomaly.
     run: u32,
     rows: u64,
-}
-
-/// The judge of one level.
-#[derive(Clone, Debug, PartialEq)]
-struct Test {
-    calibration: Calibration,
-    /// The level at the threshold, as of the last rebuild of the calibration.
-    past: f64,
-    /// The same in units of deviation.
-    reach: f64,
 }
 
 impl SeriesModel {
@@ -186,6 +177,46 @@ impl SeriesModel {
         self.model.learn(row);
     }
 
+    /// Appends all that it knows, for [`decode`](Self::decode); its version is [`STATE_VERSION`].
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        algorithms::encode(&self.algorithm, out);
+        let values = self.assessment.scale.len();
+        put(&(values, self.seed.to_le_bytes(), self.warm_up, self.run, self.rows), out);
+        self.bar.encode(out);
+        self.incident.encode(out);
+        self.model.encode(out);
+        self.tests.iter().for_each(|test| test.encode(out));
+    }
+
+    /// Takes an encoding of this version off the front of `bytes`: the model that was encoded,
+    /// which goes on with the same verdicts, bit for bit. What else of the definition it was made
+    /// with or [`reconfigure`](Self::reconfigure)d to is in the encoding; `detector` says which
+    /// algorithm to expect, and so bounds the memory that bad bytes can ask for.
+    ///
+    /// # Errors
+    /// A version that is not read here, another algorithm or number of values, or bytes that are no
+    /// encoding.
+    pub fn decode(
+        detector: &Detector,
+        values: usize,
+        version: u32,
+        bytes: &mut &[u8],
+    ) -> Result<Self, DecodeError> {
+        ensure_version(version, STATE_VERSION)?;
+        let algorithm = detector.algorithm.resolved(values);
+        ensure_same("a model by", &algorithms::decode(bytes)?, &algorithm)?;
+        ensure_same("a model of values:", &take(bytes)?, &values)?;
+        let (seed, warm_up, run) = take(bytes)?;
+        let seed = u64::from_le_bytes(seed);
+        let rows = take_count(bytes, "number of rows")?;
+        let (bar, incident) = (Bar::decode(bytes)?, Incident::decode(bytes)?);
+        let model = Model::decode(&algorithm, values, seed, bytes)?;
+        let tests = model.priors(values).map(|prior| Test::decode(prior, bytes));
+        let tests = tests.collect::<Result<_, _>>()?;
+        let assessment = Assessment::new(values);
+        Ok(Self { algorithm, seed, warm_up, model, tests, bar, incident, assessment, run, rows })
+    }
+
     /// Clears an open anomaly if the series has been silent for long enough at this log time.
     pub fn silence(&mut self, log_time: Micros) -> Option<Transition> {
         self.incident.silence(log_time)
@@ -233,53 +264,12 @@ impl SeriesModel {
     }
 }
 
-impl Test {
-    fn new(prior: Prior, bar: f64) -> Self {
-        let mut test = Self { calibration: Calibration::new(prior), past: 0.0, reach: 0.0 };
-        test.move_to(bar);
-        test
-    }
-
-    /// Learns a level; `bar` is the surprise from which it is odd, `happening` by how much the chance of its
-    /// like may grow if the row is part of an anomaly.
-    fn learn(&mut self, level: f64, bar: f64, happening: Option<f64>) {
-        let calibration = &mut self.calibration;
-        let level = if level > self.past {
-            level.min(calibration.level(bar + LEARNED_PAST))
-        } else {
-            level
-        };
-        let weight = match happening {
-            Some(share) if calibration.surprise(level) >= PART * bar => {
-                (share * calibration.evidence()).min(1.0)
-            }
-            _ => 1.0,
-        };
-        if calibration.learn(level, weight) {
-            self.move_to(bar);
-        }
-    }
-
-    fn move_to(&mut self, bar: f64) {
-        self.past = self.calibration.level(bar);
-        self.reach = units_at(self.past);
-    }
-
-    fn bytes() -> usize {
-        size_of::<Self>() + Calibration::bytes()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use domain::Phase;
 
     use super::*;
-
-    const ALGORITHMS: [Algorithm; 2] = [
-        Algorithm::RobustZ { window: 64 },
-        Algorithm::HalfSpaceTrees { trees: 10, depth: 8, window: 64 },
-    ];
+    use crate::SAMPLES;
 
     /// Two values, the second ten times the first, with a burst of the second at rows 200 to 209.
     fn row(at: u64) -> [f64; 2] {
@@ -302,7 +292,7 @@ mod tests {
 
     #[test]
     fn a_burst_is_one_anomaly() {
-        for algorithm in &ALGORITHMS {
+        for algorithm in SAMPLES {
             let (model, steps) = series(algorithm, 400);
             let phases: Vec<_> = steps.iter().map(|(at, step)| (*at, step.phase)).collect();
             assert_eq!(phases, [(200, Phase::Opened), (214, Phase::Cleared)], "{algorithm:?}");
@@ -314,7 +304,7 @@ mod tests {
 
     #[test]
     fn a_row_that_is_not_learned_changes_nothing() {
-        for algorithm in &ALGORITHMS {
+        for algorithm in SAMPLES {
             let (mut model, _) = series(algorithm, 150);
             let mut other = model.clone();
             let late = other.assess(&[50.0, 1e5], false, 7);
@@ -334,7 +324,7 @@ mod tests {
 
     #[test]
     fn silence_clears_and_relearning_starts_anew() {
-        for algorithm in &ALGORITHMS {
+        for algorithm in SAMPLES {
             let (mut model, _) = series(algorithm, 205);
             assert!(model.is_open() && model.silence(206).is_none());
             assert!(model.silence(i64::MAX).is_some_and(|step| step.silent));

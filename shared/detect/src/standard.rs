@@ -1,6 +1,10 @@
 //! A running mean and deviation that a few wild values can't carry away: the unit of features whose range nobody
 //! knows beforehand.
 
+use domain::encoding::{DecodeError, ensure, put, take};
+
+use crate::{DEVIATION_MAX, SQUARE_MAX};
+
 /// A clipped exponential mean and deviation.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Standard {
@@ -62,6 +66,22 @@ impl Standard {
         let rate = 1.0 / (self.rows * run * run);
         self.mean += rate * believed;
         self.variance = (1.0 - rate) * (self.variance + rate * believed * believed);
+    }
+
+    /// Appends what was learned. `rows` is a whole number.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        put(&(self.mean, self.variance, self.rows as u16, self.unbelieved, self.run), out);
+    }
+
+    /// Takes what [`encode`](Self::encode) appended.
+    pub(crate) fn decode(bytes: &mut &[u8]) -> Result<Self, DecodeError> {
+        let (mean, variance, rows, unbelieved, run) = take::<(f64, f64, u16, f64, u32)>(bytes)?;
+        let rows = f64::from(rows);
+        ensure(mean.abs() <= DEVIATION_MAX, "mean")?;
+        ensure((0.0..=SQUARE_MAX).contains(&variance), "variance")?;
+        ensure(rows <= Self::HORIZON, "number of rows of a mean")?;
+        ensure((0.0..=DEVIATION_MAX).contains(&unbelieved), "deviation")?;
+        Ok(Self { mean, variance, rows, unbelieved, run })
     }
 }
 

@@ -5,7 +5,10 @@
 //! past it, down by the wanted share of a step for any other. While young it has hardly moved, which is all
 //! that can honestly be said.
 
-use domain::Threshold;
+use domain::{
+    Threshold,
+    encoding::{DecodeError, ensure, put, take},
+};
 
 use crate::calibration::{score_of, surprise_of};
 
@@ -17,6 +20,8 @@ const CORRECTION: (f64, f64) = (-1.0, 6.0);
 const SURPRISE_MIN: f64 = 0.3;
 /// Bounds of the share that a fixed score stands for.
 const SHARE: (f64, f64) = (1e-9, 0.5);
+/// No fixed score is higher.
+const SCORE_MAX: f64 = 1.0 - 1e-9;
 
 /// The threshold of one series.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,16 +37,18 @@ impl Bar {
     /// As the definition says; nothing seen yet.
     pub fn new(threshold: Threshold) -> Self {
         match threshold {
-            Threshold::Score(score) => {
-                let surprise = surprise_of(score.clamp(0.0, 1.0 - 1e-9));
-                let share = libm::pow(10.0, -surprise).clamp(SHARE.0, SHARE.1);
-                Self { share, surprise, correction: 0.0, fixed: true }
-            }
+            Threshold::Score(score) => Self::at(surprise_of(score.clamp(0.0, SCORE_MAX))),
             Threshold::Contamination(share) => {
                 let share = share.clamp(SHARE.0, SHARE.1);
                 Self { share, surprise: -libm::log10(share), correction: 0.0, fixed: false }
             }
         }
+    }
+
+    /// Fixed at this surprise.
+    fn at(surprise: f64) -> Self {
+        let share = libm::pow(10.0, -surprise).clamp(SHARE.0, SHARE.1);
+        Self { share, surprise, correction: 0.0, fixed: true }
     }
 
     /// Takes a changed threshold. What the rows seen have taught stays only while the wanted share stays.
@@ -79,6 +86,29 @@ impl Bar {
             -STEP * self.share
         };
         self.correction = (self.correction + step).clamp(CORRECTION.0, CORRECTION.1);
+    }
+
+    /// Appends what the definition wanted and the rows taught.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        put(&self.fixed, out);
+        if self.fixed {
+            put(&self.surprise, out);
+        } else {
+            put(&(self.share, self.correction), out);
+        }
+    }
+
+    /// Takes what [`encode`](Self::encode) appended.
+    pub(crate) fn decode(bytes: &mut &[u8]) -> Result<Self, DecodeError> {
+        if take(bytes)? {
+            let surprise: f64 = take(bytes)?;
+            ensure((0.0..=surprise_of(SCORE_MAX)).contains(&surprise), "threshold")?;
+            return Ok(Self::at(surprise));
+        }
+        let (share, correction) = take(bytes)?;
+        ensure((SHARE.0..=SHARE.1).contains(&share), "contamination")?;
+        ensure((CORRECTION.0..=CORRECTION.1).contains(&correction), "correction of a threshold")?;
+        Ok(Self { correction, ..Self::new(Threshold::Contamination(share)) })
     }
 }
 

@@ -6,20 +6,22 @@ use std::{
     cell::Cell,
 };
 
-use domain::{Algorithm, Detector};
-use oddwatch_detect::SeriesModel;
+use domain::Detector;
+use oddwatch_detect::{SAMPLES, STATE_VERSION, SeriesModel};
 
 struct Counting;
 
 thread_local! {
     /// By thread: the test's own, not those of the harness.
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+    static BYTES: Cell<usize> = const { Cell::new(0) };
 }
 
 // SAFETY: every call is handed on to the system's allocator as it came.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        BYTES.set(BYTES.get() + layout.size());
         // SAFETY: as above.
         unsafe { System.alloc(layout) }
     }
@@ -32,31 +34,80 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static GLOBAL: Counting = Counting;
 
+/// Row number `i`, with some missing and some wild values.
+fn row(i: u64, values: usize) -> Vec<f64> {
+    let mut row: Vec<f64> =
+        (0..values as u64).map(|value| (i * 37 % (100 + value)) as f64).collect();
+    row[1] = if i.is_multiple_of(7) { f64::NAN } else { row[1] };
+    row[0] = if i % 1000 == 900 { 1e6 } else { row[0] };
+    row
+}
+
+/// A series that has learned something, by each algorithm.
+fn each(values: usize, mut check: impl FnMut(&Detector, SeriesModel)) {
+    for algorithm in SAMPLES {
+        let mut detector = Detector::implicit("s");
+        detector.algorithm = algorithm.clone();
+        let mut series = SeriesModel::new(&detector, values, 1);
+        for i in 0..700 {
+            series.assess(&row(i, values), true, 0);
+        }
+        check(&detector, series);
+    }
+}
+
+fn encoded(series: &SeriesModel) -> Vec<u8> {
+    let mut bytes = vec![];
+    series.encode(&mut bytes);
+    bytes
+}
+
 #[test]
 fn a_row_allocates_nothing() {
-    let algorithms = [
-        (Algorithm::RobustZ { window: 100 }, 3),
-        (Algorithm::HalfSpaceTrees { trees: 10, depth: 8, window: 64 }, 5),
-    ];
-    for (algorithm, values) in algorithms {
-        let mut detector = Detector::implicit("s");
-        detector.algorithm = algorithm;
-        let mut series = SeriesModel::new(&detector, values, 1);
-        assert_eq!(series.bytes(), SeriesModel::bytes_for(&detector, values));
-        let mut row = vec![0.0; values];
-        // The first row makes the tables that all series share.
-        series.assess(&row, true, 0);
+    let values = 3;
+    let rows: Vec<_> = (0..5_000).map(|i| row(i, values)).collect();
+    let check = |series: &mut SeriesModel| {
         let before = ALLOCATIONS.get();
         let mut steps = 0;
-        for i in 0..5_000_u64 {
-            row.iter_mut().enumerate().for_each(|(v, x)| *x = (i * 37 % (100 + v as u64)) as f64);
-            row[1] = if i % 7 == 0 { f64::NAN } else { row[1] };
-            row[0] = if i % 1000 == 900 { 1e6 } else { row[0] };
-            steps += usize::from(series.assess(&row, i % 10 > 0, 0).transition.is_some());
-            series.assess(&row, true, 0);
+        for (i, row) in rows.iter().enumerate() {
+            steps += usize::from(series.assess(row, i % 10 > 0, 0).transition.is_some());
+            series.assess(row, true, 0);
         }
         assert_eq!(ALLOCATIONS.get(), before);
         assert!(steps > 0);
-        assert_eq!(series.bytes(), SeriesModel::bytes_for(&detector, values));
-    }
+    };
+    each(values, |detector, series| {
+        let decoded = SeriesModel::decode(detector, values, STATE_VERSION, &mut &*encoded(&series));
+        let mut series = SeriesModel::new(detector, values, 1);
+        // The first row makes the tables that all series share.
+        series.assess(&rows[0], true, 0);
+        for mut series in [series, decoded.expect("what was encoded can be decoded")] {
+            assert_eq!(series.bytes(), SeriesModel::bytes_for(detector, values));
+            check(&mut series);
+            assert_eq!(series.bytes(), SeriesModel::bytes_for(detector, values));
+        }
+    });
+}
+
+#[test]
+fn no_bytes_make_decoding_ask_for_more_than_a_model_takes() {
+    let values = 3;
+    each(values, |detector, series| {
+        let good = encoded(&series);
+        // All that is asked for on the way, what is given back at once too.
+        let bytes_max = 2 * SeriesModel::bytes_for(detector, values) + good.len() + 4096;
+        let mut refused = 0;
+        for at in 0..good.len().min(3000) {
+            for value in [0x7f, 0xff] {
+                let mut bytes = good.clone();
+                bytes[at..(at + 9).min(good.len())].fill(value);
+                let before = BYTES.get();
+                let made = SeriesModel::decode(detector, values, STATE_VERSION, &mut &*bytes);
+                let asked = BYTES.get() - before;
+                assert!(asked <= bytes_max, "{asked} of {bytes_max} with {value} at {at}");
+                refused += usize::from(made.is_err());
+            }
+        }
+        assert!(refused > 0);
+    });
 }

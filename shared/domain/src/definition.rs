@@ -46,6 +46,36 @@ pub struct Layout {
     pub sources: Vec<Source>,
 }
 
+/// What the states of windowing and detector may take, per partition. A row that meets a limit is refused, so limits
+/// decide, and are in force by config version like everything that does: a restart with others changes no replay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// The most series of windowing.
+    pub series_max: u64,
+    /// The most features of a series.
+    pub features_max: u64,
+    /// The most rows that wait for older ones, per series.
+    pub held_rows_max: u64,
+    /// The most bytes of the detector's models.
+    pub model_bytes_max: u64,
+}
+
+/// An item on which a service panicked or died: it is skipped and refused from then on, here and in every replay,
+/// whatever the config version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skip {
+    /// The service that can't take it, such as `detector`.
+    pub service: String,
+    /// The partition it is read from, as `topic/number`.
+    pub partition: String,
+    /// The message's offset.
+    pub offset: u64,
+    /// The item's index within the message, from 0.
+    pub item: u64,
+    /// What happened.
+    pub why: String,
+}
+
 /// One entry of the `control` log.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Definition {
@@ -57,6 +87,10 @@ pub enum Definition {
     Detector(Detector),
     /// A channel.
     Channel(Channel),
+    /// What states may take.
+    Limits(Limits),
+    /// An item that is skipped.
+    Skip(Skip),
     /// The removal of what the key (`detector/cpu`) names.
     Removed(String),
 }
@@ -69,6 +103,8 @@ impl Definition {
             Self::Stream(s) => format!("stream/{}", s.name),
             Self::Detector(d) => format!("detector/{}", d.name),
             Self::Channel(c) => format!("channel/{}", c.name),
+            Self::Limits(_) => "limits".into(),
+            Self::Skip(s) => format!("skip/{}/{}/{}/{}", s.service, s.partition, s.offset, s.item),
             Self::Removed(key) => key.clone(),
         }
     }
@@ -82,6 +118,8 @@ pub struct Definitions {
     pub version: u64,
     /// The layout, once known.
     pub layout: Option<Layout>,
+    /// What states may take, if it is said.
+    pub limits: Option<Limits>,
     /// Streams by name.
     pub streams: BTreeMap<String, Stream>,
     /// Detectors by name, each with the version that defined it.
@@ -96,6 +134,7 @@ impl Definitions {
         self.version = version;
         match definition {
             Definition::Layout(layout) => self.layout = Some(layout),
+            Definition::Limits(limits) => self.limits = Some(limits),
             Definition::Stream(s) => {
                 self.streams.insert(s.name.clone(), s);
             }
@@ -105,6 +144,8 @@ impl Definitions {
             Definition::Channel(c) => {
                 self.channels.insert(c.name.clone(), c);
             }
+            // Holds whatever the version: the log itself keeps these.
+            Definition::Skip(_) => {}
             Definition::Removed(key) => match key.split_once('/') {
                 Some(("stream", name)) => drop(self.streams.remove(name)),
                 Some(("detector", name)) => drop(self.detectors.remove(name)),
@@ -118,9 +159,11 @@ impl Definitions {
     pub fn holds(&self, definition: &Definition) -> bool {
         match definition {
             Definition::Layout(layout) => self.layout.as_ref() == Some(layout),
+            Definition::Limits(limits) => self.limits.as_ref() == Some(limits),
             Definition::Stream(s) => self.streams.get(&s.name) == Some(s),
             Definition::Detector(d) => self.detectors.get(&d.name).is_some_and(|(_, e)| e == d),
             Definition::Channel(c) => self.channels.get(&c.name) == Some(c),
+            Definition::Skip(_) => false,
             Definition::Removed(key) => match key.split_once('/') {
                 Some(("stream", name)) => !self.streams.contains_key(name),
                 Some(("detector", name)) => !self.detectors.contains_key(name),

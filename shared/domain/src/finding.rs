@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Id, Micros, Position, SeriesRef};
 
 /// How odd a scored row is, by its score.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Severity {
     /// Past the threshold, score below 0.5.
     Low,
@@ -107,7 +109,7 @@ pub struct ScoreBatch {
 }
 
 /// One feature's part in an anomaly.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Contribution {
     /// The feature's name.
     pub feature: Arc<str>,
@@ -124,7 +126,7 @@ pub struct Contribution {
 }
 
 /// Where an anomaly is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Phase {
     /// Its first row.
     Opened,
@@ -199,7 +201,7 @@ pub struct Anomaly {
 }
 
 /// A lasting change of what is normal.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Drift {
     /// The same on every replay.
     pub id: Id,

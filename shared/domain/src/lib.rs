@@ -1,8 +1,10 @@
 //! The words of Oddwatch as types, in the order of a record's way: what a user defines
 //! ([`definition`]), what travels ([`row`]), what is found ([`finding`]), what is refused
-//! ([`refusal`]). No I/O, no clock, no async.
+//! ([`refusal`]); and how state of all this is written for snapshots ([`encoding`]). No I/O, no
+//! clock, no async.
 
 pub mod definition;
+pub mod encoding;
 pub mod finding;
 pub mod id;
 pub mod refusal;
@@ -12,7 +14,7 @@ pub mod track;
 
 pub use definition::{
     Aggregate, Algorithm, Channel, ChannelKind, Definition, Definitions, Detector, DriftPolicy,
-    DriftTest, Format, Invalid, LatePolicy, Layout, Source, Stream, Threshold, Window,
+    DriftTest, Format, Invalid, LatePolicy, Layout, Limits, Skip, Source, Stream, Threshold, Window,
 };
 pub use finding::{
     Alert, AlertState, Anomaly, Contribution, Drift, Finding, Phase, Score, ScoreBatch, ScoreItem,

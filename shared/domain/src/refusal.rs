@@ -37,11 +37,14 @@ pub enum Reason {
     TooManySeries,
     /// Behind the watermark, in a stream (or window) whose policy is to refuse.
     Late,
+    /// A record or row on which a service panicked or died; skipped for good by an entry in
+    /// `control`.
+    Poison,
 }
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Undecodable,
         Self::UnknownVersion,
         Self::WrongType,
@@ -57,6 +60,7 @@ impl Reason {
         Self::UnknownStream,
         Self::TooManySeries,
         Self::Late,
+        Self::Poison,
     ];
 
     /// The name that users see.
@@ -77,6 +81,7 @@ impl Reason {
             Self::UnknownStream => "UNKNOWN_STREAM",
             Self::TooManySeries => "TOO_MANY_SERIES",
             Self::Late => "LATE",
+            Self::Poison => "POISON",
         }
     }
 
@@ -116,4 +121,20 @@ pub struct Refusal {
     pub key: Option<Vec<u8>>,
     /// The message, its first [`REFUSED_BYTES_MAX`] bytes.
     pub payload: Vec<u8>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_reads_back_as_its_reason() {
+        assert_eq!(Reason::parse("POISON"), Some(Reason::Poison));
+        assert_eq!(Reason::parse("poison"), None);
+        for (at, reason) in Reason::ALL.into_iter().enumerate() {
+            assert_eq!(Reason::parse(reason.name()), Some(reason));
+            assert_eq!(reason as usize, at, "ALL is in the order of the enum and lacks none");
+        }
+        assert_eq!(Reason::ALL.len(), Reason::Poison as usize + 1);
+    }
 }

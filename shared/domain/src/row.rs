@@ -2,11 +2,13 @@
 
 use std::{ops::Range, sync::Arc};
 
+use serde::{Deserialize, Serialize};
+
 use crate::{LOG_TIME_NONE, Micros};
 
 /// Where an item comes from: a source, an epoch of that source, and a number that counts items from 1
 /// without a hole.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
     /// The source: a partition such as `records/2` that was read.
     pub source: Arc<str>,
@@ -17,7 +19,7 @@ pub struct Position {
 }
 
 /// The series a row belongs to. In a batch each series stands once.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SeriesRef {
     /// The stream's name.
     pub stream: Arc<str>,
@@ -30,7 +32,7 @@ pub struct SeriesRef {
 }
 
 /// The record that a row was made from (for a window: the last one).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
     /// Index into [`Batch::sources`].
     pub source: u32,
@@ -41,7 +43,7 @@ pub struct Origin {
 }
 
 /// What is special about a row.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Flags {
     /// It came behind the watermark: scored, not learned.
     pub late: bool,
@@ -50,7 +52,7 @@ pub struct Flags {
 }
 
 /// What few rows carry.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Extras {
     /// Tags of the record, sorted by name.
     pub tags: Vec<(Arc<str>, Arc<str>)>,
@@ -59,7 +61,7 @@ pub struct Extras {
 }
 
 /// A row: the record itself or the features of a closed window.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// Index into [`Batch::series`].
     pub series: u32,

@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use crate::Position;
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
+
+use crate::{Position, encoding::COUNT_MAX};
 
 /// Items are missing: a torn transaction, or data lost by the broker. The partition must stop.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -20,20 +22,32 @@ pub struct Hole {
     pub found: u64,
 }
 
+/// Epoch and number of the last item of each source.
+type Last = BTreeMap<Arc<str>, (u32, u64)>;
+
 /// The last position of each source.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Track {
-    last: BTreeMap<Arc<str>, (u32, u64)>,
+    #[serde(deserialize_with = "countable")]
+    last: Last,
+    /// Sources are first met wherever they are.
+    in_the_middle: bool,
 }
 
 impl Track {
+    /// A reader that begins in the middle: it takes the first number that it sees of a source.
+    pub fn in_the_middle() -> Self {
+        Self { in_the_middle: true, ..Self::default() }
+    }
+
     /// Takes `count` items from `first` on, and returns how many of them are repeats, which stand at the front
     /// and are to be dropped. A higher epoch starts from 1 and is never a repeat; a lower one always is.
     ///
     /// # Errors
     /// If items are missing before `first`; nothing is taken then.
     pub fn take(&mut self, first: &Position, count: u64) -> Result<u64, Hole> {
-        let (epoch, last) = self.last.get(&first.source).copied().unwrap_or((first.epoch, 0));
+        let before = if self.in_the_middle { first.number.saturating_sub(1) } else { 0 };
+        let (epoch, last) = self.last.get(&first.source).copied().unwrap_or((first.epoch, before));
         if first.epoch < epoch {
             return Ok(count);
         }
@@ -51,6 +65,13 @@ impl Track {
         self.last.insert(first.source.clone(), (first.epoch, end));
         Ok(repeats)
     }
+}
+
+/// The last positions of a saved state, none of which is too large to be counted on from.
+fn countable<'de, D: Deserializer<'de>>(state: D) -> Result<Last, D::Error> {
+    let last = Last::deserialize(state)?;
+    let possible = last.values().all(|&(_, number)| number <= COUNT_MAX);
+    if possible { Ok(last) } else { Err(D::Error::custom("impossible number of items")) }
 }
 
 #[cfg(test)]
@@ -76,5 +97,18 @@ mod tests {
         check(1, 9, 3, Ok(3));
         check(2, 2, 0, Ok(0));
         check(2, 2, 1, Ok(0));
+    }
+
+    #[test]
+    fn who_begins_in_the_middle_takes_the_first_number_that_comes() {
+        let mut track = Track::in_the_middle();
+        let mut take = |source: &str, epoch, number| {
+            track.take(&Position { source: source.into(), epoch, number }, 2).map_err(|h| h.found)
+        };
+        assert_eq!(take("records/0", 1, 70), Ok(0));
+        assert_eq!(take("records/0", 1, 73), Err(73));
+        assert_eq!(take("records/0", 1, 71), Ok(1));
+        assert_eq!(take("records/0", 2, 2), Err(2));
+        assert_eq!(take("records/1", 3, 9), Ok(0));
     }
 }

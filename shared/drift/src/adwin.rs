@@ -7,6 +7,8 @@
 //! ([`Noise`]) and not that of independent rows; and a difference of less than half a deviation is no drift however
 //! sure it is.
 
+use domain::encoding::{DecodeError, ensure, put, take, take_count};
+
 use crate::{Change, Noise, Standard};
 
 /// Buckets of one size; one more and the oldest two become one of the next (the paper's M).
@@ -123,6 +125,34 @@ impl Adwin {
     pub fn restart(&mut self) {
         self.sizes.iter_mut().for_each(|buckets| buckets.len = 0);
         (self.rows, self.pushed) = (0, 0);
+    }
+
+    /// Appends the window; how many rows it has follows from its buckets.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        put(&self.pushed, out);
+        for buckets in &*self.sizes {
+            put(&(buckets.len as u8), out);
+            for Sums { clipped, told } in &buckets.sums[..buckets.len] {
+                put(&(clipped, told), out);
+            }
+        }
+    }
+
+    /// Takes what [`encode`](Self::encode) appended.
+    pub(crate) fn decode(bytes: &mut &[u8]) -> Result<Self, DecodeError> {
+        let mut adwin = Self { pushed: take_count(bytes, "number of rows")?, ..Self::default() };
+        for (size, buckets) in adwin.sizes.iter_mut().enumerate() {
+            buckets.len = usize::from(take::<u8>(bytes)?);
+            ensure(buckets.len <= PER_SIZE, "number of buckets")?;
+            for sums in &mut buckets.sums[..buckets.len] {
+                let (clipped, told) = take::<(f64, f64)>(bytes)?;
+                ensure(clipped.is_finite() && told.is_finite(), "sum of a bucket")?;
+                *sums = Sums { clipped, told };
+            }
+            adwin.rows += (buckets.len as u64) << size;
+        }
+        ensure(adwin.rows <= adwin.pushed, "number of rows")?;
+        Ok(adwin)
     }
 
     /// Rows in the window.

@@ -1,11 +1,25 @@
 //! All tests on all values of one series.
 
-use domain::DriftTest;
+use domain::{
+    DriftTest,
+    encoding::{DecodeError, ensure, ensure_same, ensure_version, put, take},
+};
 
-use crate::{Adwin, Change, Noise, PageHinkley, Standard};
+use crate::{Adwin, Change, Noise, PageHinkley, STATE_VERSION, Standard, VALUE_MAX};
 
-/// Beyond this size values are taken as this size, so that squares of differences stay finite.
-const VALUE_MAX: f64 = 1e150;
+/// Makes [`TESTS`] of a `match` over all tests, so that one that is missing does not compile.
+macro_rules! tests {
+    ($($test:path),+ $(,)?) => {
+        /// All tests there are. What must hold for every test is tested over these.
+        pub const TESTS: &[DriftTest] = &[$($test),+];
+
+        const _: fn(DriftTest) = |test| match test {
+            $($test => {})+
+        };
+    };
+}
+
+tests!(DriftTest::Adwin, DriftTest::PageHinkley);
 
 /// A drift, as found at one row.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -50,8 +64,7 @@ impl Monitor {
     /// tests, in (0, 1).
     pub fn new(tests: &[DriftTest], confidence: f64, values: usize) -> Self {
         let wants = |test| tests.contains(&test);
-        let count =
-            [DriftTest::Adwin, DriftTest::PageHinkley].into_iter().filter(|&t| wants(t)).count();
+        let count = TESTS.iter().filter(|&&test| wants(test)).count();
         let family = (values * count).max(1) as f64;
         let watch = Watch {
             standard: Standard::default(),
@@ -88,6 +101,47 @@ impl Monitor {
         best
     }
 
+    /// Appends all that it knows, for [`decode`](Self::decode); its version is [`STATE_VERSION`].
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        put(&(self.tests(), self.watches.len(), self.confidence), out);
+        self.watches.iter().for_each(|watch| watch.encode(out));
+    }
+
+    /// Takes an encoding of this version off the front of `bytes`: the monitor that was encoded,
+    /// which goes on with the same findings, bit for bit. Its confidence is in the encoding;
+    /// `tests` and `values` say what to expect.
+    ///
+    /// # Errors
+    /// A version that is not read here, other tests or another number of values, or bytes that are
+    /// no encoding.
+    pub fn decode(
+        tests: &[DriftTest],
+        values: usize,
+        version: u32,
+        bytes: &mut &[u8],
+    ) -> Result<Self, DecodeError> {
+        ensure_version(version, STATE_VERSION)?;
+        // Some confidence: the one that was is decoded below.
+        let mut monitor = Self::new(tests, 0.5, values);
+        ensure_same("a monitor with tests", &take(bytes)?, &monitor.tests())?;
+        ensure_same("a monitor of values:", &take(bytes)?, &monitor.watches.len())?;
+        monitor.confidence = take(bytes)?;
+        ensure(0.0 < monitor.confidence && monitor.confidence < 1.0, "confidence")?;
+        monitor.watches.iter_mut().try_for_each(|watch| watch.decode(bytes))?;
+        Ok(monitor)
+    }
+
+    /// The tests that are run, in the order of [`TESTS`].
+    fn tests(&self) -> Vec<DriftTest> {
+        let runs = |test| {
+            self.watches.first().is_some_and(|watch| match test {
+                DriftTest::Adwin => watch.adwin.is_some(),
+                DriftTest::PageHinkley => watch.page_hinkley.is_some(),
+            })
+        };
+        TESTS.iter().copied().filter(|&test| runs(test)).collect()
+    }
+
     /// Bytes it takes, the heap included; constant over its life.
     pub fn bytes(&self) -> usize {
         let adwin = |watch: &Watch| {
@@ -115,6 +169,26 @@ impl Watch {
         let adwin = adwin.map(|change| (DriftTest::Adwin, change));
         let page_hinkley = page_hinkley.map(|change| (DriftTest::PageHinkley, change));
         adwin.into_iter().chain(page_hinkley).min_by(|a, b| a.1.p_value.total_cmp(&b.1.p_value))
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.standard.encode(out);
+        self.noise.encode(out);
+        self.adwin.iter().for_each(|test| test.encode(out));
+        self.page_hinkley.iter().for_each(|test| test.encode(out));
+    }
+
+    /// Puts what [`encode`](Self::encode) appended into a new one with the same tests.
+    fn decode(&mut self, bytes: &mut &[u8]) -> Result<(), DecodeError> {
+        self.standard = Standard::decode(bytes)?;
+        self.noise = Noise::decode(bytes)?;
+        if let Some(test) = &mut self.adwin {
+            *test = Adwin::decode(bytes)?;
+        }
+        if let Some(test) = &mut self.page_hinkley {
+            *test = PageHinkley::decode(bytes)?;
+        }
+        Ok(())
     }
 
     /// The noise stays: how much means differ without drift is worth remembering.

@@ -5,6 +5,10 @@
 //! measured, at every power of two, from adjacent blocks (the Allan variance, Allan 1966), over all the series'
 //! life and across its drifts: a curve that comes every day is known after some days.
 
+use domain::encoding::{DecodeError, ensure, put, take};
+
+use crate::{DEVIATION_MAX, SQUARE_MAX};
+
 /// Block sizes up to 2^15 rows.
 const LEVELS: usize = 16;
 /// A level is believed after so many differences.
@@ -78,6 +82,33 @@ impl Noise {
             }
         }
         cautious
+    }
+
+    /// Appends what was learned: the levels that have seen a block, which are the first ones.
+    /// Counts are whole numbers.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        put(&(self.levels.iter().filter(|level| level.last.is_some()).count() as u8), out);
+        for level in &self.levels {
+            if let Some(last) = level.last {
+                put(&(last, level.half, level.variance, level.count as u8), out);
+            }
+        }
+    }
+
+    /// Takes what [`encode`](Self::encode) appended.
+    pub(crate) fn decode(bytes: &mut &[u8]) -> Result<Self, DecodeError> {
+        let mut noise = Self::default();
+        let used = usize::from(take::<u8>(bytes)?);
+        ensure(used <= LEVELS, "number of block sizes")?;
+        for level in &mut noise.levels[..used] {
+            let (last, half, variance, count) = take::<(f64, Option<f64>, f64, u8)>(bytes)?;
+            let possible = |mean: f64| mean.abs() <= DEVIATION_MAX;
+            ensure(possible(last) && half.is_none_or(possible), "mean of a block")?;
+            ensure((0.0..=SQUARE_MAX).contains(&variance), "variance of means")?;
+            ensure(f64::from(count) <= HORIZON, "number of differences")?;
+            *level = Level { last: Some(last), half, variance, count: f64::from(count) };
+        }
+        Ok(noise)
     }
 }
 

@@ -5,7 +5,9 @@
 //! from a confidence: without a change the sum exceeds h with a chance of about exp(-2 k h / v) at any row
 //! (Siegmund 1985), k the allowance and v the long-run variance of the rows.
 
-use crate::{Change, Noise, Standard};
+use domain::encoding::{DecodeError, ensure, put, take, take_count};
+
+use crate::{Change, DEVIATION_MAX, Noise, Standard};
 
 /// The allowance, in units of deviation.
 const ALLOWANCE: f64 = 0.25;
@@ -81,6 +83,23 @@ impl PageHinkley {
     pub fn restart(&mut self) {
         *self = Self::default();
     }
+
+    /// Appends what was learned. `rows` is a whole number.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        put(&(self.rows as u64, self.mean, self.told), out);
+        self.up.encode(out);
+        self.down.encode(out);
+    }
+
+    /// Takes what [`encode`](Self::encode) appended.
+    pub(crate) fn decode(bytes: &mut &[u8]) -> Result<Self, DecodeError> {
+        let rows = take_count(bytes, "number of rows")? as f64;
+        let (mean, told) = take::<(f64, f64)>(bytes)?;
+        ensure(mean.abs() <= DEVIATION_MAX && told.is_finite(), "mean or sum")?;
+        let (up, down) = (Side::decode(bytes)?, Side::decode(bytes)?);
+        ensure(up.rows <= rows && down.rows <= rows, "rows of a sum")?;
+        Ok(Self { rows, mean, told, up, down })
+    }
 }
 
 impl Side {
@@ -93,6 +112,26 @@ impl Side {
         self.peak = self.peak.max(self.sum);
         self.rows += 1.0;
         self.told += told;
+    }
+
+    /// Appends the sum; of one that is 0 there is nothing else.
+    fn encode(&self, out: &mut Vec<u8>) {
+        put(&(self.rows as u64), out);
+        if self.rows > 0.0 {
+            put(&(self.sum, self.peak, self.told), out);
+        }
+    }
+
+    /// Takes what [`encode`](Self::encode) appended.
+    fn decode(bytes: &mut &[u8]) -> Result<Self, DecodeError> {
+        let rows = take_count(bytes, "rows of a sum")?;
+        if rows == 0 {
+            return Ok(Self::default());
+        }
+        let (sum, peak, told) = take::<(f64, f64, f64)>(bytes)?;
+        let possible = 0.0 < sum && sum <= peak && peak < f64::INFINITY && told.is_finite();
+        ensure(possible, "sum of deviations")?;
+        Ok(Self { sum, peak, rows: rows as f64, told })
     }
 }
 

@@ -6,8 +6,7 @@ use std::{
     cell::Cell,
 };
 
-use domain::DriftTest;
-use oddwatch_drift::Monitor;
+use oddwatch_drift::{Monitor, TESTS};
 
 struct Counting;
 
@@ -34,7 +33,7 @@ static GLOBAL: Counting = Counting;
 
 #[test]
 fn a_row_allocates_nothing() {
-    let mut monitor = Monitor::new(&[DriftTest::Adwin, DriftTest::PageHinkley], 1e-6, 4);
+    let mut monitor = Monitor::new(TESTS, 1e-6, 4);
     let bytes = monitor.bytes();
     let mut found = 0;
     let before = ALLOCATIONS.get();

@@ -44,7 +44,7 @@ fn findings(values: &[f64], tests: &[DriftTest]) -> Vec<(usize, Found)> {
     values.iter().enumerate().filter_map(|(row, &v)| Some((row, monitor.push(&[v])?))).collect()
 }
 
-const BOTH: &[DriftTest] = &[DriftTest::Adwin, DriftTest::PageHinkley];
+const BOTH: &[DriftTest] = oddwatch_drift::TESTS;
 const SEEDS: u64 = 10;
 
 #[test]

@@ -1,0 +1,255 @@
+//! What a series' model has learned survives being encoded: from any cut on its verdicts are the
+//! same, bit for bit; the encoding is small; and no bytes do harm.
+
+mod steps;
+
+use domain::{Algorithm, Detector, Id};
+use oddwatch_detect::{DecodeError, SAMPLES, STATE_VERSION, SeriesModel};
+use proptest::prelude::*;
+use steps::{Dice, Step, go};
+
+const VALUES: [usize; 3] = [1, 2, 5];
+
+fn detector(algorithm: &Algorithm) -> Detector {
+    let mut detector = Detector::implicit("s");
+    detector.algorithm = algorithm.clone();
+    detector
+}
+
+fn encoded(model: &SeriesModel) -> Vec<u8> {
+    let mut out = vec![];
+    model.encode(&mut out);
+    out
+}
+
+fn decoded(
+    detector: &Detector,
+    values: usize,
+    mut bytes: &[u8],
+) -> Result<SeriesModel, DecodeError> {
+    let model = SeriesModel::decode(detector, values, STATE_VERSION, &mut bytes)?;
+    assert!(bytes.is_empty(), "{} bytes are left", bytes.len());
+    Ok(model)
+}
+
+/// The model as it comes back; encoded again it is the same bytes.
+fn back(detector: &Detector, values: usize, model: &SeriesModel) -> SeriesModel {
+    let bytes = encoded(model);
+    let model = decoded(detector, values, &bytes).expect("what was encoded can be decoded");
+    assert_eq!(encoded(&model), bytes);
+    model
+}
+
+/// Calls with the definition and number of values of every kind of series.
+fn each(mut check: impl FnMut(&Detector, usize)) {
+    for algorithm in SAMPLES {
+        VALUES.iter().for_each(|&values| check(&detector(algorithm), values));
+    }
+}
+
+/// A model that has come a long way.
+fn grown(detector: &Detector, values: usize, steps: usize) -> SeriesModel {
+    let mut model = SeriesModel::new(detector, values, 0xfeed_0000_0000_beef);
+    let mut dice = Dice::new(7, values);
+    for _ in 0..steps {
+        go(&mut model, &dice.step(detector));
+    }
+    model
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+    #[test]
+    fn a_decoded_model_goes_on_bit_by_bit(seed: u64, cuts in 1_u32..400) {
+        each(|detector, values| {
+            let mut whole = SeriesModel::new(detector, values, seed);
+            let mut cut = whole.clone();
+            let mut dice = Dice::new(seed, values);
+            for at in 0..2500 {
+                if dice.one_in(cuts) {
+                    cut = back(detector, values, &cut);
+                }
+                let step = dice.step(detector);
+                let (expected, found) = (go(&mut whole, &step), go(&mut cut, &step));
+                assert_eq!(expected, found, "{detector:?}, {values} values, step {at}: {step:?}");
+            }
+            assert_eq!(encoded(&whole), encoded(&cut));
+            assert_eq!(whole.bytes(), cut.bytes());
+        });
+    }
+}
+
+#[test]
+fn every_early_row_can_be_the_cut() {
+    each(|detector, values| {
+        let mut model = SeriesModel::new(detector, values, 3);
+        let mut dice = Dice::new(3, values);
+        for at in 0..200 {
+            let (mut whole, mut cut) = (model.clone(), back(detector, values, &model));
+            for _ in 0..40 {
+                let step = Step::Row(dice.calm_row(), true, at);
+                assert_eq!(go(&mut whole, &step), go(&mut cut, &step), "{detector:?} {at}");
+            }
+            go(&mut model, &Step::Row(dice.calm_row(), true, at));
+        }
+    });
+}
+
+/// The largest values there can be lead to nothing that decoding would take for damage.
+#[test]
+fn extremes_are_no_damage() {
+    each(|detector, values| {
+        for huge in [f64::MAX, 1e150, f64::MIN_POSITIVE, 5e-324] {
+            let mut model = SeriesModel::new(detector, values, 9);
+            let mut dice = Dice::new(9, values);
+            for at in 0..3000_u64 {
+                let sign = if dice.one_in(2 + at as u32 / 300) { -huge } else { huge };
+                go(&mut model, &Step::Row(vec![sign; values], true, at as i64));
+                if at % 50 == 0 {
+                    back(detector, values, &model);
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn a_changed_definition_is_no_part_of_it_and_another_series_is_told() {
+    each(|detector, values| {
+        let model = grown(detector, values, 700);
+        let mut changed = detector.clone();
+        changed.threshold = domain::Threshold::Score(0.9);
+        (changed.warm_up, changed.clear_after, changed.silence_ms) = (9999, 1, 1);
+        assert_eq!(encoded(&back(&changed, values, &model)), encoded(&model));
+
+        let bytes = encoded(&model);
+        let other = |detector: &Detector, values| {
+            let error = decoded(detector, values, &bytes).expect_err("of another series");
+            assert!(matches!(error, DecodeError::Other { .. }), "{error}");
+        };
+        other(detector, values + 1);
+        changed.algorithm = Algorithm::RobustZ { window: 17 };
+        other(&changed, values);
+        changed.algorithm = Algorithm::HalfSpaceTrees { trees: 2, depth: 2, window: 99 };
+        other(&changed, values);
+    });
+}
+
+#[test]
+fn other_versions_are_refused_by_name() {
+    let detector = detector(&SAMPLES[0]);
+    let bytes = encoded(&grown(&detector, 1, 10));
+    for version in [0, STATE_VERSION + 1, u32::MAX] {
+        let error = SeriesModel::decode(&detector, 1, version, &mut &bytes[..]).expect_err("other");
+        let text = error.to_string();
+        assert!(matches!(error, DecodeError::Version { found, newest: STATE_VERSION, .. }
+            if found == version));
+        assert!(text.contains(&format!("version {version};")), "{text}");
+        assert!(text.ends_with(&format!("to {STATE_VERSION}")), "{text}");
+    }
+}
+
+/// What the encoding of a full model may take at most, by algorithm and number of values; of calm
+/// rows, of even ones and of wide ones, which are the worst. All values of all rows differ, so
+/// nothing is shorter by chance.
+const BYTES_MAX: &[(Algorithm, usize, usize)] = &[
+    (Algorithm::Auto, 1, 2_700),
+    (Algorithm::Auto, 5, 4_900),
+    (Algorithm::Auto, 40, 18_600),
+    (Algorithm::RobustZ { window: 41 }, 1, 930),
+    (Algorithm::RobustZ { window: 64 }, 1, 1_120),
+    (Algorithm::RobustZ { window: 64 }, 5, 5_250),
+    (Algorithm::RobustZ { window: 10_000 }, 1, 80_700),
+    (Algorithm::HalfSpaceTrees { trees: 3, depth: 1, window: 16 }, 1, 760),
+    (Algorithm::HalfSpaceTrees { trees: 3, depth: 1, window: 16 }, 5, 2_350),
+    (Algorithm::HalfSpaceTrees { trees: 10, depth: 8, window: 64 }, 5, 2_800),
+    (Algorithm::HalfSpaceTrees { trees: 25, depth: 10, window: 250 }, 1, 17_300),
+];
+
+#[test]
+fn full_models_are_small() {
+    let (mut report, mut bad) = (String::new(), false);
+    for (algorithm, values, bytes_max) in BYTES_MAX {
+        let detector = detector(algorithm);
+        let mut bytes = [0; 3];
+        for (bytes, row) in bytes.iter_mut().zip([Dice::calm_row, Dice::even_row, Dice::wide_row]) {
+            let mut model = SeriesModel::new(&detector, *values, 5);
+            let mut dice = Dice::new(5, *values);
+            for at in 0..30_000 {
+                go(&mut model, &Step::Row(row(&mut dice), true, 0));
+                // Just before and after windows are full and tables are built.
+                if at % 1000 > 990 {
+                    *bytes = encoded(&model).len().max(*bytes);
+                }
+            }
+        }
+        bad |= bytes.iter().max() > Some(bytes_max);
+        let memory = SeriesModel::bytes_for(&detector, *values);
+        report += &format!(
+            "{algorithm:?}, {values} values: {bytes:?} of {bytes_max}, {memory} in memory\n"
+        );
+    }
+    print!("{report}");
+    assert!(!bad, "bytes of encodings\n{report}");
+    let listed = |sample: &&Algorithm| BYTES_MAX.iter().any(|(algorithm, ..)| algorithm == *sample);
+    assert_eq!(SAMPLES.iter().filter(listed).count(), SAMPLES.len(), "a sample is not measured");
+}
+
+/// Bytes decode to an error, or to a model that takes whatever comes.
+fn is_harmless(detector: &Detector, values: usize, mut bytes: &[u8], dice: &mut Dice) -> bool {
+    let Ok(mut model) = SeriesModel::decode(detector, values, STATE_VERSION, &mut bytes) else {
+        return true;
+    };
+    for _ in 0..150 {
+        go(&mut model, &dice.step(detector));
+    }
+    assert_eq!(model.bytes(), SeriesModel::bytes_for(detector, values));
+    decoded(detector, values, &encoded(&model)).is_ok()
+}
+
+#[test]
+fn no_bytes_do_harm() {
+    each(|detector, values| {
+        let bytes = encoded(&grown(detector, values, 1500));
+        let mut dice = Dice::new(11, values);
+        for len in 0..bytes.len() {
+            assert!(decoded(detector, values, &bytes[..len]).is_err(), "{len} bytes");
+        }
+        for _ in 0..1000 {
+            let mut flipped = bytes.clone();
+            let at = dice.below(flipped.len());
+            flipped[at] ^= 1 << dice.below(8);
+            assert!(is_harmless(detector, values, &flipped, &mut dice), "{at} of {flipped:?}");
+            // Behind the head, which tells the algorithm and the number of values.
+            let mut noise = bytes.clone();
+            let from = dice.below(noise.len());
+            let len = dice.below(40).min(noise.len() - from);
+            let bytes = dice.noise(len);
+            noise[from..from + len].copy_from_slice(&bytes);
+            assert!(is_harmless(detector, values, &noise, &mut dice), "{from} of {noise:?}");
+            let len = dice.below(400);
+            let noise = dice.noise(len);
+            assert!(is_harmless(detector, values, &noise, &mut dice), "{noise:?}");
+        }
+    });
+}
+
+/// A changed encoding, or a changed model, needs a new `STATE_VERSION`: then these change too, and
+/// only then.
+#[test]
+fn version_1_stays_as_it_is() {
+    let ids: Vec<String> = SAMPLES
+        .iter()
+        .map(|sample| Id::of(&[&encoded(&grown(&detector(sample), 2, 800))]).to_string())
+        .collect();
+    assert_eq!(
+        ids,
+        [
+            "76cefa8a2ab3b03e467de73179bbaa0a",
+            "3f9842ee26ae91c92ddcc8bb208c8443",
+            "c3a98f16c8cc050f948234ea754e5621",
+            "a505c669ae46a0dd3e32765abb2b0d9e",
+            "f53f494e586363b641c77873f7c4f350",
+        ]
+    );
+}

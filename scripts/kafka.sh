@@ -5,26 +5,40 @@
 #   scripts/kafka.sh stop     stops the broker that `start` started; its data stay
 #   scripts/kafka.sh status   says what runs; exit code 1 if nothing does
 #   scripts/kafka.sh wipe     stops it and forgets its data
+#   scripts/kafka.sh kill     kills it without a warning (SIGKILL), for tests of what that does
+#   scripts/kafka.sh groups   prints how far each consumer group has read
+#   scripts/kafka.sh revive   starts a killed one again, on its port and with its data; returns once it listens
 #
 # `start` takes the first of these that there is: the broker named by KAFKA_BOOTSTRAP, a Docker engine, or Java
 # with Apache Kafka from Maven Central (Java and Maven are installed if they are lacking).
 # All files lie in .cache/kafka. Environment: KAFKA_BOOTSTRAP, KAFKA_PORT (9092; the next free port is used if it
 # is taken), KAFKA_JVM_OPTS (the default starts fast; a benchmark leaves out TieredStopAtLevel),
-# KAFKA_ENGINE (docker or java, to insist).
+# KAFKA_ENGINE (docker or java, to insist), KAFKA_NAME (a broker of one's own beside the others: its files lie in
+# .cache/kafka-NAME, it gets another port, and KAFKA_BOOTSTRAP is not looked at), KAFKA_VERSION.
 set -eu
 
-KAFKA_VERSION=4.3.0
+KAFKA_VERSION_DEFAULT=4.3.0
+KAFKA_VERSION=${KAFKA_VERSION:-$KAFKA_VERSION_DEFAULT}
 IMAGE="apache/kafka:$KAFKA_VERSION"
-CONTAINER=oddwatch-kafka
+NAME=kafka${KAFKA_NAME:+-$KAFKA_NAME}
+CONTAINER=oddwatch-$NAME
 PROBE_TOPIC=oddwatch-probe
 START_SECONDS_MAX=90
 
 ROOT=$(cd "$(dirname "$0")/.." && pwd)
-HOME_DIR="$ROOT/.cache/kafka"
+HOME_DIR="$ROOT/.cache/$NAME"
+LIBS_DIR="$ROOT/.cache/kafka/libs"
+[ "$KAFKA_VERSION" = "$KAFKA_VERSION_DEFAULT" ] || LIBS_DIR="$LIBS_DIR-$KAFKA_VERSION"
 PID_FILE="$HOME_DIR/pid"
 BOOTSTRAP_FILE="$HOME_DIR/bootstrap"
 LOG_FILE="$HOME_DIR/broker.log"
 LOCK_DIR="$HOME_DIR/lock"
+if [ -n "${KAFKA_NAME:-}" ]; then
+    KAFKA_BOOTSTRAP=""
+    PORT=${KAFKA_PORT:-9192}
+else
+    PORT=${KAFKA_PORT:-9092}
+fi
 JVM_OPTS=${KAFKA_JVM_OPTS:--Xms256m -Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto}
 
 say() { printf 'kafka: %s\n' "$*" >&2; }
@@ -96,9 +110,10 @@ install_java() {
 }
 
 fetch_jars() {
-    [ -f "$HOME_DIR/libs/.complete-$KAFKA_VERSION" ] && return 0
+    mkdir -p "$ROOT/.cache/kafka"
+    [ -f "$LIBS_DIR/.complete-$KAFKA_VERSION" ] && return 0
     say "fetching Apache Kafka $KAFKA_VERSION with Maven (some 45 jars, 45 MB)"
-    rm -rf "$HOME_DIR/libs"
+    rm -rf "$LIBS_DIR"
     cat >"$HOME_DIR/pom.xml" <<POM
 <project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
@@ -125,12 +140,12 @@ fetch_jars() {
 </project>
 POM
     (cd "$HOME_DIR" && mvn -q -B dependency:copy-dependencies -DincludeScope=runtime \
-        -DoutputDirectory="$HOME_DIR/libs") >&2 || die "Maven could not fetch Kafka; see above"
-    touch "$HOME_DIR/libs/.complete-$KAFKA_VERSION"
+        -DoutputDirectory="$LIBS_DIR") >&2 || die "Maven could not fetch Kafka; see above"
+    touch "$LIBS_DIR/.complete-$KAFKA_VERSION"
 }
 
 tool() {
-    java -Xmx128m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto -cp "$HOME_DIR/libs/*" "$@"
+    java -Xmx128m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto -cp "$LIBS_DIR/*" "$@"
 }
 
 start_java() {
@@ -138,7 +153,7 @@ start_java() {
     install_java
     mkdir -p "$HOME_DIR"
     fetch_jars
-    port=$(free_port "${KAFKA_PORT:-9092}")
+    port=$(free_port "$PORT")
     controller=$(free_port $((port + 1)))
     {
         settings
@@ -151,17 +166,21 @@ start_java() {
     tool kafka.tools.StorageTool format -t oddwatchoddwatchoddwac -c "$HOME_DIR/server.properties" \
         --ignore-formatted >"$LOG_FILE" 2>&1 || die "formatting failed; see $LOG_FILE"
     say "starting the broker on port $port"
-    # Job control gives it a process group of its own, so that Ctrl-C at the terminal does not reach it.
-    set -m
-    # shellcheck disable=SC2086 # the options are several words
-    nohup java $JVM_OPTS -cp "$HOME_DIR/libs/*" kafka.Kafka "$HOME_DIR/server.properties" \
-        >>"$LOG_FILE" 2>&1 </dev/null &
-    echo $! >"$PID_FILE"
-    set +m
+    launch_java
     wait_until "the broker did not answer; see $LOG_FILE" java_answers "$port"
     say "probing a transaction"
     wait_until "the broker takes no transactions; see $LOG_FILE" java_transacts "$port"
     echo "127.0.0.1:$port" >"$BOOTSTRAP_FILE"
+}
+
+launch_java() {
+    # Job control gives it a process group of its own, so that Ctrl-C at the terminal does not reach it.
+    set -m
+    # shellcheck disable=SC2086 # the options are several words
+    nohup java $JVM_OPTS -cp "$LIBS_DIR/*" kafka.Kafka "$HOME_DIR/server.properties" \
+        >>"$LOG_FILE" 2>&1 </dev/null &
+    echo $! >"$PID_FILE"
+    set +m
 }
 
 java_answers() {
@@ -169,6 +188,11 @@ java_answers() {
     listens 127.0.0.1 "$1" && tool org.apache.kafka.tools.TopicCommand --bootstrap-server "127.0.0.1:$1" \
         --create --if-not-exists --topic "$PROBE_TOPIC" --partitions 1 --replication-factor 1 \
         >>"$LOG_FILE" 2>&1
+}
+
+java_listens() {
+    java_pid >/dev/null || die "the broker died; see $LOG_FILE"
+    listens 127.0.0.1 "$1"
 }
 
 java_transacts() {
@@ -203,7 +227,7 @@ container_runs() {
 
 start_docker() {
     local port env=() line name
-    port=$(free_port "${KAFKA_PORT:-9092}")
+    port=$(free_port "$PORT")
     while IFS= read -r line; do
         name=$(printf '%s' "${line%%=*}" | tr 'a-z.' 'A-Z_')
         env+=(-e "KAFKA_$name=${line#*=}")
@@ -311,6 +335,48 @@ stop() {
     rm -f "$BOOTSTRAP_FILE"
 }
 
+groups() {
+    local address args
+    running || die "not running"
+    address=$(cat "$BOOTSTRAP_FILE")
+    args=(--bootstrap-server "$address" --describe --all-groups --offsets)
+    if java_pid >/dev/null; then
+        tool org.apache.kafka.tools.consumer.group.ConsumerGroupCommand "${args[@]}" 2>/dev/null
+    else
+        docker exec "$CONTAINER" /opt/kafka/bin/kafka-consumer-groups.sh "${args[@]}" 2>/dev/null
+    fi
+}
+
+crash() {
+    local pid
+    if pid=$(java_pid); then
+        say "killing process $pid"
+        kill -9 "$pid"
+        while kill -0 "$pid" 2>/dev/null; do sleep 0.05; done
+    elif container_runs; then
+        say "killing container $CONTAINER"
+        docker kill "$CONTAINER" >/dev/null
+    else
+        die "nothing runs that this script started"
+    fi
+}
+
+revive() {
+    local address port
+    [ -f "$BOOTSTRAP_FILE" ] || die "no broker was killed"
+    address=$(cat "$BOOTSTRAP_FILE")
+    port=${address##*:}
+    running && die "already running at $address"
+    if [ -f "$PID_FILE" ]; then
+        launch_java
+        wait_until "the broker did not come back; see $LOG_FILE" java_listens "$port"
+    else
+        docker start "$CONTAINER" >/dev/null
+        wait_until "the broker did not come back; see docker logs $CONTAINER" listens 127.0.0.1 "$port"
+    fi
+    say "back at $address"
+}
+
 case "${1:-}" in
     start)
         lock
@@ -327,9 +393,18 @@ case "${1:-}" in
     wipe)
         lock
         stop
-        rm -rf "$HOME_DIR/data"
+        rm -rf "$HOME_DIR/data" "$PID_FILE"
         if docker_runs; then docker rm -f "$CONTAINER" >/dev/null 2>&1 || true; fi
         say "its data are gone"
         ;;
-    *) die "usage: $0 start|stop|status|wipe" ;;
+    groups) groups ;;
+    kill)
+        lock
+        crash
+        ;;
+    revive)
+        lock
+        revive
+        ;;
+    *) die "usage: $0 start|stop|status|wipe|groups|kill|revive" ;;
 esac

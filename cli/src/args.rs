@@ -40,12 +40,19 @@ struct SettingsArgs {
     /// A file of streams, detectors and channels (TOML).
     #[arg(long, global = true, value_name = "FILE")]
     definitions: Option<PathBuf>,
+    /// The directory for what is kept: logs, offsets (without Kafka) and snapshots.
+    #[arg(long, global = true, value_name = "DIR")]
+    data: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
 enum Command {
     /// Runs all four services in this process.
-    Up,
+    Up {
+        /// Keep nothing: no log, no offsets, no snapshots.
+        #[arg(long, conflicts_with_all = ["data", "kafka"])]
+        memory: bool,
+    },
     /// Runs ingest alone (Kafka).
     Ingest,
     /// Runs windowing and drift alone (Kafka).
@@ -72,7 +79,9 @@ enum Command {
 pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
     let settings = |kind| cli.settings.load(kind);
     match cli.command {
-        Command::Up => services::run("up", settings(None)?, &Service::ALL),
+        Command::Up { memory } => {
+            services::run("up", settings(memory.then_some(Kind::Memory))?, &Service::ALL)
+        }
         Command::Ingest => alone(settings(Some(Kind::Kafka))?, Service::Ingest),
         Command::Windowing => alone(settings(Some(Kind::Kafka))?, Service::Windowing),
         Command::Detector => alone(settings(Some(Kind::Kafka))?, Service::Detector),
@@ -103,14 +112,17 @@ impl SettingsArgs {
     fn load(&self, kind: Option<Kind>) -> Result<Settings, Failure> {
         let mut overrides = vec![];
         let kind = if self.kafka.is_some() { Some(Kind::Kafka) } else { kind };
-        if kind == Some(Kind::Kafka) {
-            overrides.push(("exchange.kind".to_owned(), "kafka".to_owned()));
+        if let Some(kind) = kind {
+            overrides.push(("exchange.kind".to_owned(), kind.name().to_owned()));
         }
         if let Some(brokers) = &self.kafka {
             overrides.push(("kafka.brokers".to_owned(), brokers.clone()));
         }
         if let Some(file) = &self.definitions {
             overrides.push(("definitions.file".to_owned(), file.display().to_string()));
+        }
+        if let Some(data) = &self.data {
+            overrides.push(("data.dir".to_owned(), data.display().to_string()));
         }
         overrides.extend(self.set.iter().cloned());
         Ok(Settings::load(self.config.as_deref(), &overrides)?)

@@ -6,8 +6,8 @@ use std::{
     time::Duration,
 };
 
-use control::ControlLog;
-use detector::{DetectorOptions, DetectorProcessor};
+use control::{ControlLog, ControlWriter};
+use detector::DetectorProcessor;
 use domain::{Definition, Topics};
 use exchange::{
     Exchange, Group, Processor, Worker,
@@ -17,7 +17,8 @@ use exchange::{
 use ingest::{FrontDoor, IngestOptions, IngestProcessor};
 use notification::NotificationProcessor;
 use runtime::{Clock, Stop, server::Ready, telemetry::Telemetry};
-use windowing::{WindowingOptions, WindowingProcessor};
+use stage::{Snapshots, StageOptions};
+use windowing::WindowingProcessor;
 
 use crate::{
     failure::Failure,
@@ -53,10 +54,11 @@ pub(crate) fn open_exchange(
     clock: &Clock,
 ) -> Result<Arc<dyn Exchange>, Failure> {
     Ok(match settings.exchange.kind {
-        Kind::Memory => {
-            let clock = clock.clone();
-            let options = MemoryOptions::new(Arc::new(move || clock.now() / 1000));
-            Arc::new(MemoryExchange::new(options))
+        Kind::Memory => Arc::new(MemoryExchange::new(memory_options(settings, clock))),
+        Kind::Disk => {
+            let directory = settings.data.dir.join("exchange");
+            let options = memory_options(settings, clock);
+            Arc::new(MemoryExchange::open(&directory, options)?)
         }
         Kind::Kafka => {
             let client = format!("oddwatch-{}", settings.worker.instance);
@@ -67,6 +69,14 @@ pub(crate) fn open_exchange(
     })
 }
 
+fn memory_options(settings: &Settings, clock: &Clock) -> MemoryOptions {
+    let clock = clock.clone();
+    let mut options = MemoryOptions::new(Arc::new(move || clock.now() / 1000));
+    options.disk.durability = settings.exchange.durability.into();
+    options.disk.disk_bytes_max = settings.exchange.disk_partition_bytes_max;
+    options
+}
+
 /// A process with its services running.
 pub(crate) struct Process {
     pub(crate) exchange: Arc<dyn Exchange>,
@@ -74,6 +84,7 @@ pub(crate) struct Process {
     pub(crate) stop: Stop,
     settings: Settings,
     clock: Clock,
+    snapshots: Option<Snapshots>,
     ready: Ready,
     workers: Vec<JoinHandle<()>>,
     failed: Arc<Mutex<Option<Failure>>>,
@@ -90,14 +101,17 @@ impl Process {
     ) -> Result<Self, Failure> {
         let mut definitions = settings.definitions()?;
         definitions.extend_from_slice(more);
+        definitions.push(settings.state_limits());
         let exchange = open_exchange(&settings, &clock)?;
         control::set_up(&*exchange, &settings.setup(), &definitions, clock.now())?;
+        let snapshots = settings.snapshots(Some(tokio::runtime::Handle::current()));
         let mut process = Self {
             topics: Topics::new(&settings.kafka.topic_prefix),
             exchange,
             stop: Stop::default(),
             settings,
             clock,
+            snapshots,
             ready: Ready::default(),
             workers: vec![],
             failed: Arc::default(),
@@ -120,6 +134,18 @@ impl Process {
         Ok(ControlLog::open(&*self.exchange, &self.topics)?)
     }
 
+    fn stage_options(&self) -> Result<StageOptions, Failure> {
+        Ok(StageOptions {
+            exchange: Arc::clone(&self.exchange),
+            control: self.control()?,
+            writer: ControlWriter::open(&*self.exchange, &self.topics)?,
+            topics: self.topics.clone(),
+            clock: self.clock.clone(),
+            snapshots: self.snapshots.clone(),
+            loss: self.settings.loss.policy,
+        })
+    }
+
     fn start_worker(&mut self, service: Service, thread: u32) -> Result<(), Failure> {
         let (topics, clock) = (self.topics.clone(), self.clock.clone());
         let instance = &self.settings.worker.instance;
@@ -134,6 +160,9 @@ impl Process {
                 let processor = IngestProcessor::new(IngestOptions {
                     exchange: Arc::clone(&self.exchange),
                     control,
+                    writer: ControlWriter::open(&*self.exchange, &topics)?,
+                    snapshots: self.snapshots.clone(),
+                    loss: self.settings.loss.policy,
                     topics,
                     topic_prefix: self.settings.kafka.topic_prefix.clone(),
                     config: self.settings.ingest.clone(),
@@ -143,28 +172,22 @@ impl Process {
             }
             Service::Windowing => {
                 let group = WindowingProcessor::group(&topics, &member);
-                let processor = WindowingProcessor::new(WindowingOptions {
-                    control: self.control()?,
-                    topics,
-                    config: self.settings.windowing.clone(),
-                    clock,
-                });
+                let config = self.settings.windowing.clone();
+                let processor = windowing::processor(config, self.stage_options()?);
                 self.run(member, &group, processor)
             }
             Service::Detector => {
                 let group = DetectorProcessor::group(&topics, &member);
-                let processor = DetectorProcessor::new(DetectorOptions {
-                    control: self.control()?,
-                    topics,
-                    config: self.settings.detector.clone(),
-                    clock,
-                });
+                let config = self.settings.detector.clone();
+                let processor = detector::processor(config, self.stage_options()?);
                 self.run(member, &group, processor)
             }
             Service::Notification => {
                 let group = notification::group(&topics, &member);
                 let config = &self.settings.notification;
-                let processor = NotificationProcessor::new(topics, config, clock);
+                let control = self.control()?;
+                let writer = ControlWriter::open(&*self.exchange, &topics)?;
+                let processor = NotificationProcessor::new(topics, control, writer, config, clock);
                 self.run(member, &group, processor)
             }
         }
@@ -178,6 +201,8 @@ impl Process {
     {
         let member = self.exchange.join(group)?;
         let worker = Worker::new(member, processor, self.settings.limits());
+        let restoring = worker.restoring();
+        self.ready.require(move || restoring.count() == 0);
         let stop = self.stop.clone();
         self.spawn(name, move || Ok(worker.run(&|| stop.stopped())?))
     }

@@ -49,7 +49,7 @@ impl From<exchange::Error> for Failure {
     fn from(error: exchange::Error) -> Self {
         let status = match &error {
             exchange::Error::Unavailable { .. } => Self::UNAVAILABLE,
-            exchange::Error::Topic { .. } => Self::CONFIGURATION,
+            exchange::Error::Topic { .. } | exchange::Error::Store { .. } => Self::CONFIGURATION,
             _ => 1,
         };
         Self { message: error.to_string(), status }
@@ -68,12 +68,15 @@ impl From<control::Error> for Failure {
     }
 }
 
-impl From<control::StageError> for Failure {
-    fn from(error: control::StageError) -> Self {
+impl From<stage::StageError> for Failure {
+    fn from(error: stage::StageError) -> Self {
+        use stage::StageError as E;
         match error {
-            control::StageError::Exchange(error) => error.into(),
-            control::StageError::Control(error) => error.into(),
-            hole @ control::StageError::Hole { .. } => Self::other(hole.to_string()),
+            E::Exchange(error) => error.into(),
+            E::Control(error) => error.into(),
+            E::Snapshots(_) | E::Hole { .. } | E::Lost { .. } | E::Apart { .. } => {
+                Self::other(error.to_string())
+            }
         }
     }
 }
@@ -82,6 +85,7 @@ impl From<notification::Error> for Failure {
     fn from(error: notification::Error) -> Self {
         match error {
             notification::Error::Exchange(error) => error.into(),
+            notification::Error::Control(error) => error.into(),
         }
     }
 }
@@ -95,6 +99,7 @@ impl From<ingest::IngestError> for Failure {
             E::NoLayout | E::Partitions { .. } | E::Memory { .. } => {
                 Self::configuration(error.to_string())
             }
+            E::Lost { .. } | E::Snapshots(_) => Self::other(error.to_string()),
         }
     }
 }

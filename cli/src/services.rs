@@ -20,6 +20,7 @@ pub(crate) fn run(
     let runtime = tokio_runtime()?;
     let ended = runtime.block_on(async {
         let telemetry = telemetry::start(name, &settings.telemetry)?;
+        settings.planned_death()?.into_iter().for_each(exchange::points::plan);
         let process = Process::start(settings, services, &[], Clock::System)?;
         process.serve(services, &telemetry).await?;
         tracing::info!(services = name, "running");
@@ -34,7 +35,7 @@ pub(crate) fn run(
 
 /// Runs all services on a memory exchange and the demo on them.
 pub(crate) fn demo(args: &DemoArgs) -> Result<(), Failure> {
-    let settings = Settings::load_defaults(&[])?;
+    let settings = Settings::load_defaults(&[("exchange.kind".into(), "memory".into())])?;
     let runtime = tokio_runtime()?;
     let ended = runtime.block_on(async {
         let process = Process::start(settings, &Service::ALL, &demo::definitions(), Clock::System)?;

@@ -1,15 +1,24 @@
 //! All settings of a process, checked as a whole before anything opens.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
-use control::SetupOptions;
+use control::{SetupOptions, setup::RECORDS_RETENTION_MS};
 use detector::DetectorConfig;
-use domain::Definition;
-use exchange::PollLimits;
+use domain::{Definition, Limits};
+use exchange::{PollLimits, points::Plan};
 use ingest::IngestConfig;
 use notification::NotificationConfig;
 use runtime::{settings::SettingsError, telemetry::TelemetryConfig};
 use serde::Deserialize;
+use snapshot::{SaverConfig, Store};
+use stage::{LossPolicy, Snapshots};
+use tokio::runtime::Handle;
 use windowing::WindowingConfig;
 
 const OWN_DEFAULTS: &str = include_str!("defaults.toml");
@@ -19,6 +28,9 @@ const OWN_DEFAULTS: &str = include_str!("defaults.toml");
 #[serde(deny_unknown_fields)]
 pub(crate) struct Settings {
     pub(crate) exchange: ExchangeSettings,
+    pub(crate) data: DataSettings,
+    pub(crate) snapshot: SnapshotSettings,
+    pub(crate) loss: LossSettings,
     pub(crate) kafka: KafkaSettings,
     pub(crate) worker: WorkerSettings,
     pub(crate) api: ApiSettings,
@@ -28,6 +40,18 @@ pub(crate) struct Settings {
     pub(crate) windowing: WindowingConfig,
     pub(crate) detector: DetectorConfig,
     pub(crate) notification: NotificationConfig,
+    /// For tests of real processes only, so not among the defaults.
+    #[serde(default)]
+    pub(crate) debug: DebugSettings,
+}
+
+/// What tests do to a process.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DebugSettings {
+    /// Where it is to die all of a sudden, as [`exchange::points::Plan`] reads it; empty: nowhere.
+    #[serde(default)]
+    die_at: String,
 }
 
 /// Where records and events travel.
@@ -38,16 +62,72 @@ pub(crate) struct ExchangeSettings {
     pub(crate) partitions: u32,
     pub(crate) records_partitions: u32,
     pub(crate) memory_partition_bytes_max: usize,
+    pub(crate) disk_partition_bytes_max: u64,
+    pub(crate) durability: Durability,
+}
+
+/// When something counts as durable on disk.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Durability {
+    /// When it survives the death of the process.
+    Process,
+    /// When it survives a power cut.
+    Disk,
+}
+
+impl From<Durability> for exchange::memory::Durability {
+    fn from(durability: Durability) -> Self {
+        match durability {
+            Durability::Process => Self::Process,
+            Durability::Disk => Self::Disk,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DataSettings {
+    pub(crate) dir: PathBuf,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SnapshotSettings {
+    url: String,
+    every_ms: i64,
+    input_bytes: u64,
+    slice_bytes: usize,
+    kept: usize,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LossSettings {
+    pub(crate) policy: LossPolicy,
 }
 
 /// Which exchange.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Kind {
-    /// In this process.
+    /// In this process, kept in a directory.
+    Disk,
+    /// In this process, kept nowhere.
     Memory,
     /// Apache Kafka.
     Kafka,
+}
+
+impl Kind {
+    /// As it stands in the settings.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Disk => "disk",
+            Self::Memory => "memory",
+            Self::Kafka => "kafka",
+        }
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -141,8 +221,16 @@ impl Settings {
                 return wrong(key, &format!("{text:?}"), "of letters, digits, '-', '_' and '.'");
             }
         }
+        self.planned_death()?;
         self.ingest.check()?;
         self.notification.check()
+    }
+
+    /// Where the process is to die, if it is to.
+    pub(crate) fn planned_death(&self) -> Result<Option<Plan>, SettingsError> {
+        let text = self.debug.die_at.as_str();
+        let wrong = |why| SettingsError::new(format!("debug.die_at: {why}"));
+        if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(wrong) }
     }
 
     /// The definitions of the file, if one is named.
@@ -164,6 +252,17 @@ impl Settings {
         Ok(definitions)
     }
 
+    /// What states may take: in force by config version, since limits decide.
+    pub(crate) fn state_limits(&self) -> Definition {
+        let WindowingConfig { series_max, features_max, held_rows_max } = self.windowing;
+        Definition::Limits(Limits {
+            series_max: series_max as u64,
+            features_max: features_max as u64,
+            held_rows_max: held_rows_max as u64,
+            model_bytes_max: self.detector.model_bytes_max as u64,
+        })
+    }
+
     /// How topics are set up.
     pub(crate) fn setup(&self) -> SetupOptions {
         SetupOptions {
@@ -171,7 +270,37 @@ impl Settings {
             create_topics: self.kafka.create_topics,
             partitions: self.exchange.partitions,
             records_partitions: self.exchange.records_partitions,
+            input_retention_ms: (self.snapshot.url != "off").then_some(RECORDS_RETENTION_MS),
             memory_bytes_max: self.exchange.memory_partition_bytes_max,
+        }
+    }
+
+    /// Where snapshots go, and when; `None` if nowhere. What can't be used is said, and done without.
+    pub(crate) fn snapshots(&self, handle: Option<Handle>) -> Option<Snapshots> {
+        let SnapshotSettings { url, every_ms, input_bytes, slice_bytes, kept } = &self.snapshot;
+        let url = match url.as_str() {
+            "off" => return None,
+            "" if self.exchange.kind == Kind::Memory => return None,
+            "" => self.data.dir.join("snapshots").display().to_string(),
+            url => url.to_owned(),
+        };
+        let config = SaverConfig {
+            every_ms: *every_ms,
+            // All that the kept ones need must fit into a partition of the log.
+            input_bytes: match self.exchange.kind {
+                Kind::Kafka => *input_bytes,
+                _ => (*input_bytes).min(self.exchange.disk_partition_bytes_max / 8),
+            },
+            slice_bytes: *slice_bytes,
+            kept: (*kept).max(1),
+            ..SaverConfig::default()
+        };
+        match Store::open(&url, handle) {
+            Ok(store) => Some(Snapshots { store: Arc::new(store), config, inline: false }),
+            Err(error) => {
+                tracing::error!(%error, "no snapshots: each restart replays all input");
+                None
+            }
         }
     }
 
@@ -211,6 +340,8 @@ mod tests {
         );
         check("worker.instance", "a b", Err("worker.instance"));
         check("kafka.topic_prefix", "", Ok(()));
+        check("debug.die_at", "after_send:3", Ok(()));
+        check("debug.die_at", "after_send", Err("debug.die_at"));
         check("api.http", "nowhere", Err("api.http"));
         check("api.htp", "127.0.0.1:1", Err("htp"));
     }

@@ -6,7 +6,7 @@ use std::{
     hash::{BuildHasher as _, Hasher as _},
     io::Write as _,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -108,6 +108,98 @@ impl Deployment {
     /// A path for a file of the test.
     pub fn path(&self, name: &str) -> PathBuf {
         Path::new(self.folder.path()).join(name)
+    }
+}
+
+/// The version of brokers that are killed. 4.3.0, alone or with one replica, forgets to end transactions that were
+/// open when it was killed (KAFKA-20734: for a moment no partition has a leader, which it takes for a deletion of
+/// their topics): what they wrote becomes visible with the producer's next commit, or their offsets hang for ever.
+const KILLED_VERSION: &str = "4.2.0";
+
+/// A broker of one's own, which may be killed without disturbing other tests. When this is dropped it is stopped,
+/// and its data are kept, to be looked at, until the next start, unless they were forgotten.
+pub struct OwnBroker {
+    name: String,
+    address: String,
+    is_forgotten: bool,
+}
+
+impl OwnBroker {
+    /// Starts the broker `name` afresh. What an earlier one of that name has left is deleted.
+    ///
+    /// # Errors
+    /// What `scripts/kafka.sh` says.
+    pub fn start(name: &str) -> Result<Self, String> {
+        let mut broker = Self { name: name.to_owned(), address: String::new(), is_forgotten: false };
+        broker.run("wipe")?;
+        broker.address = broker.run("start")?.trim().to_owned();
+        Ok(broker)
+    }
+
+    /// Its address; a broker that was killed comes back under the same.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// SIGKILL.
+    ///
+    /// # Errors
+    /// As [`OwnBroker::start`].
+    pub fn kill(&self) -> Result<(), String> {
+        self.run("kill").map(drop)
+    }
+
+    /// Begins to start the killed broker with its data. It listens once the script has ended.
+    ///
+    /// # Errors
+    /// If there is no shell.
+    pub fn revive(&self) -> Result<Child, String> {
+        let mut script = self.script("revive");
+        script.stdout(Stdio::null()).stderr(Stdio::null());
+        script.spawn().map_err(|error| format!("scripts/kafka.sh: {error}"))
+    }
+
+    /// Lets its data be deleted with it. Without, `KAFKA_NAME=name scripts/kafka.sh start` serves them again.
+    pub fn forget(&mut self) {
+        self.is_forgotten = true;
+    }
+
+    /// How far each consumer group has read, as Kafka's own tool tells it: group, topic, partition, next offset.
+    ///
+    /// # Errors
+    /// As [`OwnBroker::start`].
+    pub fn groups(&self) -> Result<Vec<(String, String, u32, u64)>, String> {
+        let text = self.run("groups")?;
+        let line = |line: &str| {
+            let mut words = line.split_whitespace();
+            let (group, topic) = (words.next()?.to_owned(), words.next()?.to_owned());
+            Some((group, topic, words.next()?.parse().ok()?, words.next()?.parse().ok()?))
+        };
+        Ok(text.lines().filter_map(line).collect())
+    }
+
+    fn script(&self, command: &str) -> Command {
+        let mut script = Command::new(needs::root().join("scripts/kafka.sh"));
+        script.arg(command).env("KAFKA_NAME", &self.name).env("KAFKA_VERSION", KILLED_VERSION);
+        script.stdin(Stdio::null());
+        script
+    }
+
+    fn run(&self, command: &str) -> Result<String, String> {
+        let output = self.script(command).output();
+        let output = output.map_err(|error| format!("scripts/kafka.sh: {error}"))?;
+        let [out, err] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
+        if output.status.success() {
+            return Ok(out.into_owned());
+        }
+        Err(format!("scripts/kafka.sh {command} failed: {}", err.trim()))
+    }
+}
+
+impl Drop for OwnBroker {
+    fn drop(&mut self) {
+        // There is nobody to tell; the next one of this name begins with the same.
+        let _ = self.run(if self.is_forgotten { "wipe" } else { "stop" });
     }
 }
 

@@ -51,27 +51,53 @@ pub struct Service {
     grpc: Option<SocketAddr>,
 }
 
+/// What a process can be told from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGTERM: end in order.
+    Terminate,
+    /// SIGKILL: be gone.
+    Kill,
+    /// SIGSTOP: stand still.
+    Stop,
+    /// SIGCONT: go on.
+    Continue,
+}
+
 impl Service {
     /// Starts `oddwatch ARGS` on free ports and waits until it serves. Its log is kept in `folder`.
     pub fn start<A: AsRef<str>>(folder: &Path, name: &str, args: &[A]) -> Self {
-        let mut service = Self::start_unready(folder, name, args);
-        let serving = until(&format!("serving {name}"), LIMIT, || {
+        let mut service = Self::launch(folder, name, args);
+        until(&format!("serving {name}"), LIMIT, || {
             service.check_alive();
-            service.log().lines().find(|line| line.contains(" serving ")).map(str::to_owned)
+            service.serves().then_some(())
         });
-        let address = |key: &str| {
-            let found = serving.split(key).nth(1)?.split_whitespace().next()?;
-            found.parse().ok()
-        };
-        service.http = address("http=");
-        service.grpc = address("grpc=");
         service
     }
 
+    /// Whether it serves by now; finds out where.
+    pub fn serves(&mut self) -> bool {
+        if self.http.is_none() {
+            let log = self.log();
+            let Some(line) = log.lines().find(|line| line.contains(" serving ")) else {
+                return false;
+            };
+            let address = |key: &str| {
+                let found = line.split(key).nth(1)?.split_whitespace().next()?;
+                found.parse().ok()
+            };
+            self.http = address("http=");
+            self.grpc = address("grpc=");
+        }
+        self.http.is_some()
+    }
+
     /// Starts it and does not wait.
-    fn start_unready<A: AsRef<str>>(folder: &Path, name: &str, args: &[A]) -> Self {
+    pub fn launch<A: AsRef<str>>(folder: &Path, name: &str, args: &[A]) -> Self {
         let mut all: Vec<&str> = args.iter().map(AsRef::as_ref).collect();
         all.extend(["--set", "api.http=127.0.0.1:0", "--set", "api.grpc=127.0.0.1:0"]);
+        let data = folder.join("data").display().to_string();
+        all.extend(["--data", &data]);
         let log = (0..)
             .map(|run| folder.join(format!("{name}-{run}.log")))
             .find(|path| !path.exists())
@@ -120,15 +146,41 @@ impl Service {
         self.child.wait().expect("a killed child ends");
     }
 
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Where its log lies.
+    pub fn log_path(&self) -> &Path {
+        &self.log
+    }
+
+    /// Its exit status, once it has ended.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        ended(&mut self.child)
+    }
+
+    /// Sends a signal to it, which must not have been seen to end yet.
+    pub fn signal(&self, signal: Signal) {
+        let name = match signal {
+            Signal::Terminate => "TERM",
+            Signal::Kill => "KILL",
+            Signal::Stop => "STOP",
+            Signal::Continue => "CONT",
+        };
+        let sent = Command::new("sh")
+            .args(["-c", &format!("kill -{name} {}", self.child.id())])
+            .status()
+            .expect("a shell sends the signal");
+        assert!(sent.success(), "SIG{name} was not sent to {}", self.name);
+    }
+
     /// SIGTERM; returns its exit status and how long it took to end.
     pub fn terminate(mut self) -> (Option<i32>, Duration) {
         self.check_alive();
         let watch = Stopwatch::start();
-        let sent = Command::new("sh")
-            .args(["-c", &format!("kill -TERM {}", self.child.id())])
-            .status()
-            .expect("a shell sends the signal");
-        assert!(sent.success(), "SIGTERM was not sent to {}", self.name);
+        self.signal(Signal::Terminate);
         let status = until("end after SIGTERM", LIMIT, || ended(&mut self.child));
         (status.code(), watch.elapsed())
     }
@@ -189,9 +241,11 @@ fn binary() -> &'static Path {
         if let Some(named) = env::var_os("ODDWATCH_BINARY") {
             return PathBuf::from(named);
         }
+        // target/PROFILE/deps/test-hash, or target/PROFILE/name for a binary.
         let test = env::current_exe().expect("a test knows its own path");
-        // target/PROFILE/deps/test-hash
-        let [folder, target] = [2, 3].map(|up| test.ancestors().nth(up).unwrap_or(&test));
+        let beside = test.parent().unwrap_or(&test);
+        let folder = if beside.ends_with("deps") { beside.parent().unwrap_or(beside) } else { beside };
+        let target = folder.parent().unwrap_or(folder);
         let binary = folder.join("oddwatch");
         let built_at = fs::metadata(&binary).and_then(|found| found.modified());
         let changed_at = ["shared", "services", "cli"].map(|part| newest(&root().join(part)));

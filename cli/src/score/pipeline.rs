@@ -7,17 +7,18 @@ use std::{
 };
 
 use bytes::Bytes;
-use control::ControlLog;
-use detector::{DetectorOptions, DetectorProcessor};
+use control::{ControlLog, ControlWriter};
+use detector::DetectorProcessor;
 use domain::{Anomaly, Definition, Score, ScoreItem, Stream, Topics};
 use exchange::{
     Append, Assignment, Batch, Exchange, FollowFrom, Follower, Group, Output, Outputs, Partition,
-    PollLimits, Processor, Slice, Start, Step, Worker,
+    PollLimits, Processor, Restore, Slice, Start, Step, Worker,
     memory::{MemoryExchange, MemoryOptions},
 };
 use ingest::{IngestOptions, IngestProcessor};
 use runtime::Clock;
-use windowing::{WindowingOptions, WindowingProcessor};
+use stage::{LossPolicy, StageOptions};
+use windowing::WindowingProcessor;
 
 use super::{Refused, table::InputRow};
 use crate::{failure::Failure, settings::Settings};
@@ -72,8 +73,8 @@ struct Findings {
 impl Processor for Findings {
     type Error = Failure;
 
-    fn restore(&mut self, _: &Assignment) -> Result<Start, Failure> {
-        Ok(Start::Committed)
+    fn restore(&mut self, _: &Assignment) -> Result<Restore, Failure> {
+        Ok(Restore::Start(Start::Committed))
     }
 
     fn drop_partition(&mut self, _: &Partition) {}
@@ -107,32 +108,26 @@ impl Pipeline {
         let setup = settings.setup();
         control::set_up(&exchange, &setup, &[Definition::Stream(stream)], 0)?;
         let topics = Topics::new("");
-        let control = || ControlLog::open(&exchange, &topics);
+        let port: Arc<dyn Exchange> = Arc::new(exchange.clone());
+        let stage = || StageOptions::bare(&port, &topics, &clock);
         let limits =
             PollLimits { wait: Duration::ZERO, cycle: Duration::ZERO, ..settings.limits() };
-        let log = control()?;
+        let log = ControlLog::open(&exchange, &topics)?;
         let inputs = ingest::input_topics(log.latest(), "");
         let ingest = IngestProcessor::new(IngestOptions {
-            exchange: Arc::new(exchange.clone()),
+            exchange: Arc::clone(&port),
             control: log,
+            writer: ControlWriter::open(&exchange, &topics)?,
+            snapshots: None,
+            loss: LossPolicy::Stop,
             topics: topics.clone(),
             topic_prefix: String::new(),
             config: settings.ingest.clone(),
             clock: clock.clone(),
         })?;
         let finish = ingest.finish();
-        let windowing = WindowingProcessor::new(WindowingOptions {
-            control: control()?,
-            topics: topics.clone(),
-            config: settings.windowing.clone(),
-            clock: clock.clone(),
-        });
-        let detector = DetectorProcessor::new(DetectorOptions {
-            control: control()?,
-            topics: topics.clone(),
-            config: settings.detector.clone(),
-            clock,
-        });
+        let windowing = windowing::processor(settings.windowing.clone(), stage()?);
+        let detector = detector::processor(settings.detector.clone(), stage()?);
         let group = Group { name: ingest::GROUP.into(), member: "score".into(), topics: inputs };
         let found = Arc::default();
         let findings = Findings { topics: topics.clone(), anomalies: Arc::clone(&found) };

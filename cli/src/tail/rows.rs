@@ -324,6 +324,11 @@ fn control(definition: &Definition) -> Shown {
         Definition::Stream(it) => json!(it),
         Definition::Detector(it) => json!(it),
         Definition::Channel(it) => json!(it),
+        Definition::Limits(it) => json!(it),
+        Definition::Skip(it) => json!({
+            "service": it.service, "partition": it.partition, "offset": it.offset,
+            "item": it.item, "why": it.why,
+        }),
         Definition::Removed(_) => Value::Null,
     };
     let key = definition.key();

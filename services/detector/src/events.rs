@@ -185,11 +185,11 @@ fn anomaly(named: &SeriesRef, plan: &Plan, open: Open, told: Told<'_>) -> Anomal
     }
 }
 
-/// The refusal of a row for want of room.
-pub(crate) fn refusal(context: &Context<'_>, detail: String) -> Refusal {
+/// The refusal of a row.
+pub(crate) fn refusal(context: &Context<'_>, reason: Reason, detail: String) -> Refusal {
     let Context { batch, row, .. } = context;
     Refusal {
-        reason: Reason::TooManySeries,
+        reason,
         detail,
         service: "detector",
         source: batch.sources[row.origin.source as usize].clone(),

@@ -1,6 +1,6 @@
 //! The detector: scores rows, keeps a model per series, opens and clears anomalies and explains them.
 //!
-//! In reading order: [`service`] polls and commits; [`state`] is what one partition knows and decides;
+//! In reading order: [`service`] is what the stage runs; [`state`] is what one partition knows and decides;
 //! [`slots`] are the models of one series; `events` makes what is written, [`output`] collects it.
 
 pub mod config;
@@ -12,4 +12,4 @@ pub mod slots;
 pub mod state;
 
 pub use config::{DEFAULTS, DetectorConfig};
-pub use service::{DetectorOptions, DetectorProcessor};
+pub use service::{Detection, DetectorProcessor, processor};

@@ -1,99 +1,108 @@
-//! Polls, applies, commits; decides nothing.
+//! What the detector says of itself to the stage that runs it. Decides nothing.
 
-use std::collections::BTreeMap;
+use std::{ops::RangeInclusive, sync::Arc};
 
-use control::{ControlLog, StageError};
-use domain::{Phase, Topics};
-use exchange::{
-    Assignment, Batch, Group, Output as Written, Outputs, Partition, Processor, Slice, Start,
-    metrics::REPEATS,
+use control::{ControlLog, History};
+use domain::{Batch, Hole, Micros, Phase, Refusal, Topics};
+use exchange::{Output as Written, Partition, metrics::REPEATS};
+use snapshot::Header;
+use stage::{Origin, Select, Stage, StageOptions, StageProcessor};
+use wire::{DecodeError, events::Stamps};
+
+use crate::{
+    config::DetectorConfig,
+    metrics as names,
+    output::Output,
+    state::{Saved, State},
 };
-use runtime::Clock;
-use wire::events::Stamps;
-
-use crate::{config::DetectorConfig, metrics as names, output::Output, state::State};
-
-/// The consumer group.
-pub const GROUP: &str = "oddwatch-detector";
-
-/// What the detector needs.
-pub struct DetectorOptions {
-    /// The definitions.
-    pub control: ControlLog,
-    /// The topics' names.
-    pub topics: Topics,
-    /// Limits.
-    pub config: DetectorConfig,
-    /// Stamps what is published; decides nothing.
-    pub clock: Clock,
-}
 
 /// The detector service on one worker thread.
-pub struct DetectorProcessor {
-    options: DetectorOptions,
-    states: BTreeMap<Partition, State>,
+pub type DetectorProcessor = StageProcessor<Detection>;
+
+/// Makes the processor of a worker thread.
+pub fn processor(config: DetectorConfig, options: StageOptions) -> DetectorProcessor {
+    StageProcessor::new(Detection::new(config), options)
 }
 
-impl DetectorProcessor {
-    /// A processor without partitions.
-    pub fn new(options: DetectorOptions) -> Self {
-        Self { options, states: BTreeMap::new() }
+/// The detector as a stage.
+#[derive(Clone)]
+pub struct Detection {
+    config: DetectorConfig,
+}
+
+impl Detection {
+    /// The stage with these limits.
+    pub fn new(config: DetectorConfig) -> Self {
+        Self { config }
+    }
+}
+
+impl Stage for Detection {
+    const SERVICE: &'static str = "detector";
+    const GROUP: &'static str = "oddwatch-detector";
+    const STATE_VERSIONS: RangeInclusive<u32> = 1..=1;
+    type State = State;
+    type Saved = Saved;
+    type Input = Batch;
+    type Output = Output;
+
+    fn input_topic(topics: &Topics) -> &Arc<str> {
+        &topics.requested
     }
 
-    /// The group that its worker joins under the name `member`.
-    pub fn group(topics: &Topics, member: &str) -> Group {
-        Group {
-            name: topics.group(GROUP),
-            member: member.into(),
-            topics: vec![topics.requested.clone()],
-        }
+    fn output_topic(topics: &Topics) -> &Arc<str> {
+        &topics.completed
     }
 
-    fn slice(
-        &mut self,
-        slice: &Slice,
-        replay: bool,
-        outputs: &mut Outputs,
-    ) -> Result<(), StageError> {
-        let Some(state) = self.states.get_mut(&slice.partition) else {
-            return Ok(());
-        };
-        let mut out = state.output();
-        for message in &slice.messages {
-            let bytes = message.value.as_deref().unwrap_or_default();
-            match wire::rows::decode_requested(bytes) {
-                Ok(batch) => {
-                    self.options.control.read_to(batch.config_version_max())?;
-                    state
-                        .apply(&self.options.control, &batch, &mut out)
-                        .map_err(|source| StageError::hole(GROUP, &slice.partition, source))?;
-                }
-                Err(error) => {
-                    let partition = &slice.partition;
-                    let refused = control::undecodable("detector", partition, message, &error);
-                    out.refusals.push(refused);
-                }
-            }
-        }
-        state.written(&out);
+    fn fresh(&self, partition: &Partition, origin: Origin) -> State {
+        State::new(partition.to_string().into(), origin, &self.config)
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Batch, DecodeError> {
+        wire::rows::decode_requested(bytes)
+    }
+
+    fn items(batch: &Batch) -> u64 {
+        batch.items.len() as u64
+    }
+
+    fn config_version(batch: &Batch) -> u64 {
+        batch.config_version_max()
+    }
+
+    fn output(state: &State) -> Output {
+        state.output()
+    }
+
+    fn apply(
+        state: &mut State,
+        control: &ControlLog,
+        batch: &Batch,
+        select: Select<'_>,
+        out: &mut Output,
+    ) -> Result<(), Hole> {
+        state.apply(control, batch, select, out)
+    }
+
+    fn refuse(out: &mut Output, refusal: Refusal) {
+        out.refusals.push(refusal);
+    }
+
+    fn written(&self, state: &mut State, out: &Output, replay: bool) {
+        state.written(out);
         let counts = std::mem::take(&mut state.counts);
-        metrics::counter!(REPEATS, "group" => GROUP).increment(counts.repeats);
+        metrics::counter!(REPEATS, "group" => Self::GROUP).increment(counts.repeats);
         if !replay {
             metrics::counter!(names::SCORES).increment(counts.scores);
             metrics::counter!(names::REFUSED).increment(out.refusals.len() as u64);
-            self.encode(&slice.partition, &out, outputs);
         }
-        Ok(())
     }
 
-    fn encode(&self, partition: &Partition, out: &Output, outputs: &mut Outputs) {
-        let topics = &self.options.topics;
-        let now = self.options.clock.now();
+    fn encode(topics: &Topics, to: u32, out: &Output, now: Micros, messages: &mut Vec<Written>) {
         let stamps = Stamps::scored(now);
-        let to = partition.number;
         for batch in out.batches.iter().filter(|batch| !batch.items.is_empty()) {
             let value = wire::scores::encode_completed(batch, out.config_version, stamps);
-            outputs.messages.push(Written::to(&topics.completed, to, None, value));
+            messages.push(Written::to(&topics.completed, to, None, value));
         }
         for anomaly in &out.anomalies {
             if anomaly.phase == Phase::Opened {
@@ -103,42 +112,38 @@ impl DetectorProcessor {
             }
             let key = anomaly.series.key.as_bytes();
             let value = wire::events::encode_anomaly(anomaly, stamps);
-            outputs.messages.push(Written::to(&topics.anomalies, to, Some(key), value));
+            messages.push(Written::to(&topics.anomalies, to, Some(key), value));
         }
         for refusal in &out.refusals {
             let value = wire::events::encode_refusal(refusal, stamps);
-            outputs.messages.push(Written::to(&topics.rejected, to, refusal.key.as_deref(), value));
+            messages.push(Written::to(&topics.rejected, to, refusal.key.as_deref(), value));
         }
     }
-}
 
-impl Processor for DetectorProcessor {
-    type Error = StageError;
-
-    /// State is rebuilt by replaying the whole input.
-    fn restore(&mut self, assignment: &Assignment) -> Result<Start, StageError> {
-        let partition = assignment.partition.clone();
-        let state = State::new(partition.to_string().into(), &self.options.config);
-        self.states.insert(partition, state);
-        Ok(Start::Earliest)
-    }
-
-    fn drop_partition(&mut self, partition: &Partition) {
-        self.states.remove(partition);
-    }
-
-    fn apply(&mut self, batch: &Batch) -> Result<Outputs, StageError> {
-        let mut outputs = Outputs::default();
-        for slice in &batch.slices {
-            self.slice(slice, batch.replay, &mut outputs)?;
-        }
-        let (models, bytes) = self
-            .states
-            .values()
+    fn observe<'a>(states: impl Iterator<Item = &'a State>) {
+        let (models, bytes) = states
             .map(State::models)
             .fold((0, 0), |sum, part| (sum.0 + part.0, sum.1 + part.1));
         metrics::gauge!(names::MODELS).set(models as f64);
         metrics::gauge!(names::MODEL_BYTES).set(bytes as f64);
-        Ok(outputs)
+    }
+
+    fn read_head(
+        &self,
+        partition: &Partition,
+        history: &Arc<History>,
+        header: &Header,
+        head: &[u8],
+    ) -> Result<Saved, String> {
+        let saved = Saved::new(partition, &self.config, history, header, head);
+        saved.map_err(|error| error.to_string())
+    }
+
+    fn read_item(saved: &mut Saved, index: u32, bytes: &[u8]) -> Result<(), String> {
+        saved.item(index, bytes).map_err(|error| error.to_string())
+    }
+
+    fn revive(saved: Saved) -> Result<State, String> {
+        saved.finish().map_err(|error| error.to_string())
     }
 }

@@ -3,7 +3,12 @@
 use std::sync::Arc;
 
 use detect::{SeriesModel, Transition};
-use domain::{Contribution, Detector, Id, Micros, SeriesRef};
+use domain::{
+    Contribution, Detector, Id, Micros, SeriesRef,
+    encoding::{self, DecodeError},
+};
+use serde::{Deserialize, Serialize};
+use snapshot::Encode;
 
 use crate::output::Entry;
 
@@ -19,7 +24,7 @@ pub struct Plan {
 }
 
 /// An anomaly that is going on.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Open {
     /// Its id.
     pub id: Id,
@@ -34,7 +39,7 @@ pub struct Open {
 }
 
 /// What is told of the newest row when an anomaly is cleared without one.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct LastRow {
     /// Its number.
     pub row: u64,
@@ -136,6 +141,38 @@ impl Series {
         }
         self.plans = generation;
         before.into_iter().filter_map(|slot| Some((slot.plan, slot.open?))).collect()
+    }
+}
+
+impl Encode for Series {
+    fn encode(&self, out: &mut Vec<u8>) {
+        encoding::put(&(&self.named, self.slots.len() as u32), out);
+        for Slot { plan, model, open } in &self.slots {
+            encoding::put(&(&plan.name, plan.version, open), out);
+            model.encode(out);
+        }
+    }
+}
+
+impl Series {
+    /// Reads what [`Encode::encode`] wrote; `plan` looks up a detector of a stream by its name and version.
+    pub(crate) fn decode(
+        mut bytes: &[u8],
+        mut plan: impl FnMut(&str, &Arc<str>, u64) -> Result<Arc<Plan>, DecodeError>,
+    ) -> Result<Self, DecodeError> {
+        let bytes = &mut bytes;
+        let (named, count): (SeriesRef, u32) = encoding::take(bytes)?;
+        let mut series = Self::new(named);
+        let values = series.named.features.len();
+        for _ in 0..count {
+            let (name, version, open): (Arc<str>, u64, Option<Open>) = encoding::take(bytes)?;
+            let plan = plan(&series.named.stream, &name, version)?;
+            let model =
+                SeriesModel::decode(&plan.detector, values, detect::STATE_VERSION, bytes)?;
+            series.slots.push(Slot { plan, model, open });
+        }
+        encoding::ensure(bytes.is_empty(), "length of a series")?;
+        Ok(series)
     }
 }
 

@@ -9,9 +9,11 @@ use std::{
 use control::ControlLog;
 use detect::SeriesModel;
 use domain::{
-    Anomaly, Batch, Definitions, DriftPolicy, Hole, Item, Micros, Phase, Position, Score,
+    Anomaly, Batch, Definitions, DriftPolicy, Hole, Item, Micros, Phase, Position, Reason, Score,
     SeriesRef, Track,
 };
+use snapshot::Slices;
+use stage::{Choice, Origin, Select};
 
 use crate::{
     config::DetectorConfig,
@@ -19,6 +21,10 @@ use crate::{
     output::Output,
     slots::{Open, Plan, Series, Slot},
 };
+
+mod saved;
+
+pub use saved::Saved;
 
 /// Counts for telemetry; part of no decision.
 #[derive(Debug, Default)]
@@ -42,32 +48,37 @@ pub struct State {
     /// What reads the rows of a stream and window.
     plans: BTreeMap<Rows, Vec<Arc<Plan>>>,
     track: Track,
-    series: Vec<Series>,
+    series: Slices<Series>,
     by_name: HashMap<(Rows, Arc<str>), usize>,
     models: usize,
     model_bytes: usize,
     /// Series and slot of every anomaly that is going on, to be looked at on ticks.
     open: BTreeSet<(usize, usize)>,
     next: Position,
+    /// The index of the item in hand within its message.
+    item: u64,
     /// Counts since the last look.
     pub counts: Counts,
 }
 
 impl State {
     /// Before the first row. `source` names the partition that is read, as `topic/number`.
-    pub fn new(source: Arc<str>, config: &DetectorConfig) -> Self {
+    pub fn new(source: Arc<str>, origin: Origin, config: &DetectorConfig) -> Self {
+        let track =
+            if origin.in_the_middle { Track::in_the_middle() } else { Track::default() };
         Self {
             config: config.clone(),
             definitions: Definitions::default(),
             generation: 0,
             plans: BTreeMap::new(),
-            track: Track::default(),
-            series: vec![],
+            track,
+            series: Slices::new(),
             by_name: HashMap::new(),
             models: 0,
             model_bytes: 0,
             open: BTreeSet::new(),
-            next: Position { source, epoch: 1, number: 1 },
+            next: Position { source, epoch: origin.epoch, number: 1 },
+            item: 0,
             counts: Counts::default(),
         }
     }
@@ -95,6 +106,7 @@ impl State {
         &mut self,
         control: &ControlLog,
         batch: &Batch,
+        select: Select<'_>,
         out: &mut Output,
     ) -> Result<(), Hole> {
         let repeats = self.track.take(&batch.first, batch.items.len() as u64)?;
@@ -102,11 +114,20 @@ impl State {
         let mut mapped: Vec<Option<usize>> = vec![None; batch.series.len()];
         for (index, item) in batch.items.iter().enumerate().skip(repeats as usize) {
             let number = batch.first.number + index as u64;
-            match item {
-                Item::Tick(log_time) => self.tick(&batch.first, number, *log_time, out),
-                Item::Row(row) => {
+            self.item = index as u64;
+            match (select.choose(self.item), item) {
+                (Choice::Stop, _) => return Ok(()),
+                (Choice::Skip, Item::Tick(_)) => {}
+                (Choice::Skip, Item::Row(row)) => {
+                    let context = Context { batch, row, number };
+                    let detail = "detector panicked or died on it".to_owned();
+                    out.refusals.push(events::refusal(&context, Reason::Poison, detail));
+                }
+                (Choice::Take, Item::Tick(log_time)) => self.tick(&batch.first, number, *log_time, out),
+                (Choice::Take, Item::Row(row)) => {
                     if row.config_version > self.definitions.version {
                         control.advance(&mut self.definitions, row.config_version);
+                        self.set_limits();
                         self.generation += 1;
                         self.plans.clear();
                         out.config_version = self.definitions.version;
@@ -119,10 +140,17 @@ impl State {
         Ok(())
     }
 
+    fn set_limits(&mut self) {
+        if let Some(limits) = self.definitions.limits {
+            let model_bytes_max = usize::try_from(limits.model_bytes_max).unwrap_or(usize::MAX);
+            self.config = DetectorConfig { model_bytes_max };
+        }
+    }
+
     fn tick(&mut self, first: &Position, number: u64, log_time: Micros, out: &mut Output) {
         let series = &mut self.series;
         self.open.retain(|&(index, at)| {
-            let Series { named, slots, .. } = &mut series[index];
+            let Series { named, slots, .. } = series.get_mut(index);
             let slot = &mut slots[at];
             let Some(step) = slot.model.silence(log_time) else {
                 return true;
@@ -142,12 +170,12 @@ impl State {
             _ => match self.map(context, named, out) {
                 Ok(index) => *mapped.insert(index),
                 Err(detail) => {
-                    out.refusals.push(events::refusal(context, detail));
+                    out.refusals.push(events::refusal(context, Reason::TooManySeries, detail));
                     return;
                 }
             },
         };
-        let Series { named, slots, entry, .. } = &mut self.series[index];
+        let Series { named, slots, entry, .. } = self.series.get_mut(index);
         let source = &context.batch.sources[context.row.origin.source as usize];
         for (at, slot) in slots.iter_mut().enumerate() {
             if !slot.plan.detector.enabled {
@@ -181,7 +209,7 @@ impl State {
             && self.series[index].is_current(self.generation, named)
         {
             // So that the batch's next row finds its features equal by their address.
-            self.series[index].named.features.clone_from(&named.features);
+            self.series.get_mut(index).named.features.clone_from(&named.features);
             return Ok(index);
         }
         let plans = self.plans_of(named);
@@ -203,7 +231,7 @@ impl State {
             self.by_name.insert(key, self.series.len() - 1);
             self.series.len() - 1
         });
-        let series = &mut self.series[index];
+        let series = self.series.get_mut(index);
         for at in 0..models {
             self.open.remove(&(index, at));
         }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use domain::{Batch, Flags, Item, Micros, Origin, Position, Reason, Refusal, Row, SeriesRef};
 
-pub(crate) use self::refusals::{RefusedMessage, no_stream};
+pub(crate) use self::refusals::{RefusedMessage, SERVICE, no_stream, poisonous};
 use self::{names::NameSets, series::SeriesTable};
 use crate::{
     codec::{Record, memory::Memory},

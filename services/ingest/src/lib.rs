@@ -9,6 +9,7 @@
 //! - `codec`: a message to checked records, and the memory that is committed with offsets;
 //! - `cycle`: rows, ticks and refusals of one poll cycle;
 //! - `state`: what is known of each source; decides;
+//! - `memories`: that a source has been read, kept beside the exchange;
 //! - [`service`]: the processor that the worker drives;
 //! - `door`, [`grpc`], [`http`]: the front doors, which only append to the streams' topics;
 //! - [`metrics`]: what is counted.
@@ -19,6 +20,7 @@ mod cycle;
 mod door;
 pub mod grpc;
 pub mod http;
+mod memories;
 pub mod metrics;
 pub mod service;
 mod state;

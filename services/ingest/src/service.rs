@@ -7,15 +7,21 @@ use std::sync::{
 };
 
 use bytes::Bytes;
-use control::ControlLog;
+use control::{ControlLog, ControlWriter};
 use domain::{Micros, Reason, Topics};
-use exchange::{Assignment, Batch, Exchange, Output, Outputs, Partition, Processor, Start};
+use exchange::{
+    Assignment, Batch, Exchange, Offset, Output, Outputs, Partition, Place, Processor, Restore,
+    Start,
+};
 use runtime::Clock;
+use stage::{LossPolicy, Snapshots};
 use wire::events::Stamps;
 
 use crate::{
+    codec::memory::Memory,
     config::IngestConfig,
-    cycle::Cycle,
+    cycle::{Cycle, SERVICE},
+    memories::Memories,
     metrics::Counts,
     state::{Found, State, Times},
     streams::{Streams, input_topics},
@@ -62,6 +68,20 @@ pub enum IngestError {
         /// What is wrong.
         wrong: String,
     },
+    /// Records, or what ingest knew of a source, are gone, and the policy is to stop.
+    #[error(
+        "ingest can't go on with {partition}: {what}. Bring it back, or set loss.policy = \"restart_fresh\" to go \
+         on with what is there"
+    )]
+    Lost {
+        /// The source.
+        partition: Partition,
+        /// What is gone.
+        what: String,
+    },
+    /// The snapshots can't be asked.
+    #[error(transparent)]
+    Snapshots(#[from] snapshot::Error),
 }
 
 /// What a processor works with.
@@ -70,6 +90,12 @@ pub struct IngestOptions {
     pub exchange: Arc<dyn Exchange>,
     /// The `control` log, read to behind the setup.
     pub control: ControlLog,
+    /// Where skips are written down.
+    pub writer: ControlWriter,
+    /// Where it is kept that a source has been read, so that the loss of its offsets is seen.
+    pub snapshots: Option<Snapshots>,
+    /// What happens when records or offsets are gone.
+    pub loss: LossPolicy,
     /// The topics' full names.
     pub topics: Topics,
     /// The prefix of users' topics.
@@ -95,6 +121,9 @@ impl Finish {
 /// Ingest, to be driven by [`exchange::Worker`].
 pub struct IngestProcessor {
     control: ControlLog,
+    writer: ControlWriter,
+    memories: Option<Memories>,
+    loss: LossPolicy,
     streams: Streams,
     state: State,
     topics: Topics,
@@ -120,7 +149,8 @@ impl IngestProcessor {
     /// # Errors
     /// `NoLayout` or `Partitions` if the topics are not set up.
     pub fn new(options: IngestOptions) -> Result<Self, IngestError> {
-        let IngestOptions { exchange, control, topics, topic_prefix, config, clock } = options;
+        let IngestOptions { exchange, control, topics, topic_prefix, config, clock, .. } = options;
+        let (writer, loss) = (options.writer, options.loss);
         let definitions = control.latest();
         let layout = definitions.layout.as_ref().ok_or(IngestError::NoLayout)?;
         let expected = layout.partitions;
@@ -135,6 +165,9 @@ impl IngestProcessor {
             streams: Streams::new(definitions, &topic_prefix),
             state: State::new(config, expected),
             control,
+            writer,
+            memories: options.snapshots.map(Memories::new),
+            loss,
             topics,
             topic_prefix,
             called_at: clock.now(),
@@ -164,6 +197,14 @@ impl IngestProcessor {
         self.count(&cycle, now);
         let messages = encode(&mut cycle, &self.topics, now);
         Ok(Outputs { messages, metadata })
+    }
+
+    fn check_loss(&self, partition: &Partition, what: &str) -> Result<(), IngestError> {
+        if self.loss == LossPolicy::Stop {
+            return Err(IngestError::Lost { partition: partition.clone(), what: what.to_owned() });
+        }
+        tracing::error!(%partition, what, "input lost, going on without");
+        Ok(())
     }
 
     fn take_definitions(&mut self) {
@@ -202,8 +243,25 @@ impl IngestProcessor {
 impl Processor for IngestProcessor {
     type Error = IngestError;
 
-    fn restore(&mut self, assignment: &Assignment) -> Result<Start, IngestError> {
+    fn restore(&mut self, assignment: &Assignment) -> Result<Restore, IngestError> {
         let Assignment { partition, committed } = assignment;
+        // Skips hold for whatever comes again.
+        self.control.read_all()?;
+        self.state.set_poisonous(self.control.skipped_messages(SERVICE));
+        let newest = match &mut self.memories {
+            Some(memories) => memories.assigned(partition, self.clock.now())?,
+            None => None,
+        };
+        if let (None, Some(newest)) = (committed, newest) {
+            let what = format!(
+                "it was read up to offset {} at least, but the group has no committed offset (any more)",
+                newest.offset
+            );
+            self.check_loss(partition, &what)?;
+            let seconds = u32::try_from(self.clock.now() / 1_000_000).unwrap_or(u32::MAX);
+            self.state.restart(partition, seconds.max(newest.epoch + 1));
+            return Ok(Restore::Start(Start::Earliest));
+        }
         let metadata = committed.as_ref().map(|committed| committed.metadata.as_str());
         let restored = self.state.restore(partition, metadata);
         let version = restored.map_err(|wrong| IngestError::Memory {
@@ -215,15 +273,65 @@ impl Processor for IngestProcessor {
         self.control.read_to(version)?;
         self.take_definitions();
         self.called_at = self.clock.now();
-        Ok(Start::Committed)
+        Ok(Restore::Start(Start::Committed))
+    }
+
+    /// Records are gone; the numbers of what was accepted go on.
+    fn lost(
+        &mut self,
+        partition: &Partition,
+        wanted: Offset,
+        first: Offset,
+    ) -> Result<Start, IngestError> {
+        if wanted >= first {
+            // The topic is shorter than what was read of it: it is another one.
+            let partition = partition.clone();
+            return Err(exchange::Error::Lost { partition, wanted, first }.into());
+        }
+        let what = format!("records {wanted} to {} are gone before they were read", first - 1);
+        self.check_loss(partition, &what)?;
+        Ok(Start::At(first))
     }
 
     fn drop_partition(&mut self, partition: &Partition) {
         self.state.drop_source(partition);
+        if let Some(memories) = &mut self.memories {
+            memories.dropped(partition);
+        }
     }
 
     fn apply(&mut self, batch: &Batch) -> Result<Outputs, IngestError> {
+        if let Some(memories) = &mut self.memories {
+            memories.applied(&batch.slices);
+        }
         self.cycle(Found::Batch(&batch.slices))
+    }
+
+    fn settled(&mut self) -> Result<Vec<(Partition, Offset)>, IngestError> {
+        if let Some(memories) = &mut self.memories {
+            memories.settle(&self.state, self.clock.now());
+        }
+        // It starts where it is committed: nothing is needed of what it has read.
+        Ok(vec![])
+    }
+
+    fn metadata(&self, partition: &Partition) -> Option<String> {
+        self.state.memory(partition).map(Memory::encode)
+    }
+
+    fn can_skip(&self) -> bool {
+        true
+    }
+
+    fn place(&self) -> Option<Place> {
+        let (partition, offset) = self.state.hand()?.clone();
+        Some(Place { partition, offset, item: Place::WHOLE })
+    }
+
+    fn skip(&mut self, place: &Place, why: &str) -> Result<(), IngestError> {
+        let place = Place { item: Place::WHOLE, ..place.clone() };
+        self.writer.skip(SERVICE, &place, why, self.clock.now())?;
+        Ok(())
     }
 
     fn idle(&mut self, at_end: &[Partition]) -> Result<Outputs, IngestError> {

@@ -11,15 +11,18 @@
 //! **The start.** A source without a committed offset writes its memory with the first cycle, idle or not, in
 //! the transaction of its first output at the latest: no output ever exists without a committed offset.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use domain::{LOG_TIME_END, LOG_TIME_NONE, Micros};
 use exchange::{Message, Partition, Slice};
 
 use crate::{
-    codec::{self, memory::Memory},
+    codec::{self, Fault, memory::Memory},
     config::IngestConfig,
-    cycle::{Cycle, Read, RefusedMessage, no_stream},
+    cycle::{Cycle, Read, RefusedMessage, no_stream, poisonous},
     streams::{StreamSpec, Streams},
 };
 
@@ -53,6 +56,10 @@ pub(crate) struct State {
     ticked_at: Option<Micros>,
     /// [`Times::polled_after`] of that round.
     ticked_after: Micros,
+    /// The message in hand.
+    hand: Option<(Partition, u64)>,
+    /// Messages on which ingest panicked or died, by partition and offset.
+    poisonous: BTreeSet<(Partition, u64)>,
 }
 
 /// One source.
@@ -85,6 +92,8 @@ impl State {
             sources: BTreeMap::new(),
             ticked_at: None,
             ticked_after: LOG_TIME_NONE,
+            hand: None,
+            poisonous: BTreeSet::new(),
         }
     }
 
@@ -100,16 +109,30 @@ impl State {
             Some(text) => Memory::decode(text, self.partitions)?,
         };
         let version = memory.version;
-        let source = Source {
-            name: Arc::from(partition.to_string()),
-            memory,
-            at_end: None,
-            is_fresh: metadata.is_none(),
-            has_ticked: false,
-            is_finished: false,
-        };
+        let source = Source::new(partition, memory, metadata.is_none());
         self.sources.insert(partition.clone(), source);
         Ok(version)
+    }
+
+    /// Takes over a source whose memory is lost, under a new epoch of numbers.
+    pub(crate) fn restart(&mut self, partition: &Partition, epoch: u32) {
+        let memory = Memory::fresh(epoch, self.partitions);
+        self.sources.insert(partition.clone(), Source::new(partition, memory, true));
+    }
+
+    /// What would be committed with a source's offset.
+    pub(crate) fn memory(&self, partition: &Partition) -> Option<&Memory> {
+        self.sources.get(partition).map(|source| &source.memory)
+    }
+
+    /// The message in hand.
+    pub(crate) fn hand(&self) -> Option<&(Partition, u64)> {
+        self.hand.as_ref()
+    }
+
+    /// From now on these messages are refused unread.
+    pub(crate) fn set_poisonous(&mut self, poisonous: BTreeSet<(Partition, u64)>) {
+        self.poisonous = poisonous;
     }
 
     pub(crate) fn drop_source(&mut self, partition: &Partition) {
@@ -138,7 +161,13 @@ impl State {
                 for message in messages {
                     let timestamp = message.timestamp_ms.saturating_mul(1_000).min(latest);
                     source.memory.log_time = source.memory.log_time.max(timestamp);
-                    source.take(&mut cycle, &self.config, spec, &partition.topic, message);
+                    let hand = (partition.clone(), message.offset);
+                    if self.poisonous.contains(&hand) {
+                        source.refuse(&mut cycle, message, poisonous());
+                    } else {
+                        self.hand = Some(hand);
+                        source.take(&mut cycle, &self.config, spec, &partition.topic, message);
+                    }
                 }
             }
             source.at_end = match end {
@@ -190,6 +219,17 @@ impl<'a> Found<'a> {
 }
 
 impl Source {
+    fn new(partition: &Partition, memory: Memory, is_fresh: bool) -> Self {
+        Self {
+            name: Arc::from(partition.to_string()),
+            memory,
+            at_end: None,
+            is_fresh,
+            has_ticked: false,
+            is_finished: false,
+        }
+    }
+
     /// Reads one message.
     fn take(
         &mut self,
@@ -213,6 +253,14 @@ impl Source {
             }),
         }
         refused.finish(cycle, read(0));
+    }
+
+    /// Refuses a message unread.
+    fn refuse(&self, cycle: &mut Cycle, message: &Message, fault: Fault) {
+        let ingested_at = message.timestamp_ms.saturating_mul(1_000);
+        let mut refused = RefusedMessage::new(&self.name, message);
+        let read = Read { offset: message.offset, index: 0, ingested_at };
+        refused.add(cycle, read, fault);
     }
 
     /// Writes a tick, if its log time is known.

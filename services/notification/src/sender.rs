@@ -16,7 +16,8 @@ use std::{
 
 use domain::{Id, Topics};
 use exchange::{
-    Assignment, Batch, Group, Message, Offset, Outputs, Partition, Processor, Slice, Start,
+    Assignment, Batch, Group, Message, Offset, Outputs, Partition, Processor, Restore, Slice,
+    Start,
 };
 use futures::future::join_all;
 use runtime::{Clock, Stop, clock::Stopwatch};
@@ -125,9 +126,9 @@ impl ChannelProcessor {
 impl Processor for ChannelProcessor {
     type Error = ChannelError;
 
-    fn restore(&mut self, assignment: &Assignment) -> Result<Start, ChannelError> {
+    fn restore(&mut self, assignment: &Assignment) -> Result<Restore, ChannelError> {
         let lost = self.place.lost.remove(&assignment.partition);
-        Ok(if lost { Start::Earliest } else { Start::Committed })
+        Ok(Restore::Start(if lost { Start::Earliest } else { Start::Committed }))
     }
 
     fn drop_partition(&mut self, _: &Partition) {

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
-use domain::{Finding, Micros, Topics};
-use exchange::{Assignment, Batch, Group, Message, Output, Outputs, Partition, Processor, Start};
+use control::{ControlLog, ControlWriter};
+use domain::{Finding, Micros, Reason, Topics};
+use exchange::{
+    Assignment, Batch, Group, Message, Output, Outputs, Partition, Place, Processor, Restore, Start,
+};
 use runtime::Clock;
 use wire::events::Stamps;
 
@@ -23,6 +26,9 @@ pub enum Error {
     /// The exchange failed.
     #[error(transparent)]
     Exchange(#[from] exchange::Error),
+    /// Control can't be read or written.
+    #[error(transparent)]
+    Control(#[from] control::Error),
 }
 
 /// The group of the first loop; `member` is this thread's configured, stable name.
@@ -39,15 +45,25 @@ pub fn group(topics: &Topics, member: &str) -> Group {
 /// The clock only stamps when an alert was published; nothing depends on it.
 pub struct NotificationProcessor {
     topics: Topics,
+    control: ControlLog,
+    writer: ControlWriter,
     clock: Clock,
     state: State,
+    /// The message in hand.
+    hand: Option<Place>,
 }
 
 impl NotificationProcessor {
     /// A processor without partitions.
-    pub fn new(topics: Topics, config: &NotificationConfig, clock: Clock) -> Self {
+    pub fn new(
+        topics: Topics,
+        control: ControlLog,
+        writer: ControlWriter,
+        config: &NotificationConfig,
+        clock: Clock,
+    ) -> Self {
         let state = State::new(config.open_max, config.finished_max);
-        Self { topics, clock, state }
+        Self { topics, control, writer, clock, state, hand: None }
     }
 
     fn output(
@@ -57,6 +73,13 @@ impl NotificationProcessor {
         replay: bool,
         now: Micros,
     ) -> Option<Output> {
+        let offset = message.offset;
+        self.hand = Some(Place { partition: partition.clone(), offset, item: Place::WHOLE });
+        if self.control.skipped(SERVICE, partition, message).is_some() {
+            let detail = "notification panicked or died on it".to_owned();
+            let refused = Refused { reason: Reason::Poison, detail };
+            return (!replay).then(|| self.refusal(partition, message, refused, now));
+        }
         let finding = codec::decode_finding(&self.topics, &partition.topic, message);
         let new = finding.as_ref().is_ok_and(|finding| self.state.take(partition, finding));
         if replay {
@@ -115,9 +138,11 @@ fn name_of(finding: &Finding) -> &'static str {
 impl Processor for NotificationProcessor {
     type Error = Error;
 
-    fn restore(&mut self, assignment: &Assignment) -> Result<Start, Error> {
+    /// State is rebuilt from what is kept of the input: it is small, and only drops repeats.
+    fn restore(&mut self, assignment: &Assignment) -> Result<Restore, Error> {
+        self.control.read_all()?;
         self.state.drop_partition(&assignment.partition);
-        Ok(Start::Earliest)
+        Ok(Restore::Start(Start::Earliest))
     }
 
     fn drop_partition(&mut self, partition: &Partition) {
@@ -137,5 +162,19 @@ impl Processor for NotificationProcessor {
             metrics::counter!(names::FORGOTTEN).increment(forgotten);
         }
         Ok(outputs)
+    }
+
+    fn can_skip(&self) -> bool {
+        true
+    }
+
+    fn place(&self) -> Option<Place> {
+        self.hand.clone()
+    }
+
+    fn skip(&mut self, place: &Place, why: &str) -> Result<(), Error> {
+        let place = Place { item: Place::WHOLE, ..place.clone() };
+        self.writer.skip(SERVICE, &place, why, self.clock.now())?;
+        Ok(())
     }
 }

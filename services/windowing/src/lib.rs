@@ -1,6 +1,6 @@
 //! Windowing and drift: turns accepted records into rows to be scored, and says when normal has changed.
 //!
-//! In reading order: [`service`] polls and commits; [`state`] is what one partition knows and decides;
+//! In reading order: [`service`] is what the stage runs; [`state`] is what one partition knows and decides;
 //! [`series`] is one series and [`order`] the order of its rows; [`window`] computes features of sliding
 //! windows; [`log_time`] is the least over the sources; `events` makes what is written, [`output`] collects it.
 
@@ -16,4 +16,4 @@ pub mod state;
 pub mod window;
 
 pub use config::{DEFAULTS, WindowingConfig};
-pub use service::{WindowingOptions, WindowingProcessor};
+pub use service::{Windowing, WindowingProcessor, processor};

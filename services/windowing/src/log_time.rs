@@ -3,9 +3,10 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use domain::{LOG_TIME_NONE, Layout, Micros};
+use serde::{Deserialize, Serialize};
 
 /// How far each source has been read.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 pub struct LogTime {
     sources: BTreeMap<Arc<str>, Option<Micros>>,
     low: Micros,

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use domain::{LOG_TIME_END, LOG_TIME_NONE, Micros, Row};
+use domain::{
+    LOG_TIME_END, LOG_TIME_NONE, Micros, Row,
+    encoding::{self, COUNT_MAX, DecodeError},
+};
 
 /// The names of values, in their order.
 pub type Features = Arc<[Arc<str>]>;
@@ -144,6 +147,41 @@ impl Order {
         let (place, (row, source)) = self.held.pop_first()?;
         self.left_at = self.left_at.max(place.event_at);
         Some(Held { place, row, source })
+    }
+
+    /// Appends what waits, and how far the series has come, to a saved state; the lateness is the definition's.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        let Self { event_max, left_at, heard_at, arrivals, held, .. } = self;
+        encoding::put(&(event_max, left_at, heard_at, arrivals, held.len() as u64), out);
+        for (place, (row, source)) in held {
+            let Place { event_at, bits, features, arrival } = place;
+            let values: Vec<f64> = bits.iter().copied().map(f64::from_bits).collect();
+            encoding::put(&(event_at, values, features, arrival, row, source), out);
+        }
+    }
+
+    /// Reads what [`Order::encode`] wrote.
+    pub(crate) fn decode(lateness_ms: u64, bytes: &mut &[u8]) -> Result<Self, DecodeError> {
+        let mut order = Self::new(lateness_ms);
+        let count: u64;
+        (order.event_max, order.left_at, order.heard_at, order.arrivals, count) =
+            encoding::take(bytes)?;
+        encoding::ensure(order.arrivals <= COUNT_MAX, "number of arrivals")?;
+        for _ in 0..count {
+            let (event_at, values, features, arrival, row, source): (
+                Micros,
+                Vec<f64>,
+                Features,
+                u64,
+                Row,
+                Arc<str>,
+            ) = encoding::take(bytes)?;
+            encoding::ensure(values.len() == features.len(), "number of a held row's values")?;
+            let bits = values.iter().map(|value| value.to_bits()).collect();
+            let place = Place { event_at, bits, features, arrival };
+            order.held.insert(place, (row, source));
+        }
+        Ok(order)
     }
 
     /// Whether rows wait for older ones.

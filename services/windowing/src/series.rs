@@ -1,9 +1,13 @@
 //! One series: its features, its windows and its drift tests.
 
-use std::sync::Arc;
+use std::{ops::Deref, sync::Arc};
 
-use domain::Stream;
+use domain::{
+    Stream,
+    encoding::{self, COUNT_MAX, DecodeError},
+};
 use drift::Monitor;
+use snapshot::Encode;
 
 use crate::{
     order::{Features, Order, Record},
@@ -11,13 +15,30 @@ use crate::{
     window::SlidingWindow,
 };
 
+/// A stream's definition, and the config version with which a partition took it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InForce {
+    /// Looked up in `control` by this, the same definition comes back.
+    pub since: u64,
+    /// The definition.
+    pub stream: Stream,
+}
+
+impl Deref for InForce {
+    type Target = Stream;
+
+    fn deref(&self) -> &Stream {
+        &self.stream
+    }
+}
+
 /// One series of a partition.
 #[derive(Debug)]
 pub struct Series {
     /// The series key.
     pub key: Arc<str>,
     /// The stream's definition in force for it.
-    pub stream: Arc<Stream>,
+    pub stream: Arc<InForce>,
     /// The stream's name.
     pub stream_name: Arc<str>,
     /// The names of its values, in the order in which rows brought them.
@@ -35,7 +56,7 @@ pub struct Series {
 
 impl Series {
     /// A series of which no record has come yet.
-    pub fn new(stream: &Arc<Stream>, key: &Arc<str>) -> Self {
+    pub fn new(stream: &Arc<InForce>, key: &Arc<str>) -> Self {
         let mut series = Self {
             key: key.clone(),
             stream: stream.clone(),
@@ -53,7 +74,7 @@ impl Series {
     }
 
     /// Takes a changed definition; what did not change keeps its state.
-    pub fn redefine(&mut self, stream: &Arc<Stream>) {
+    pub fn redefine(&mut self, stream: &Arc<InForce>) {
         let before = std::mem::replace(&mut self.stream, stream.clone());
         self.order.set_lateness(stream.lateness_ms);
         if before.windows != stream.windows {
@@ -127,7 +148,7 @@ impl Series {
     }
 
     fn set_monitor(&mut self) {
-        let Stream { drift, drift_confidence, .. } = &*self.stream;
+        let Stream { drift, drift_confidence, .. } = &self.stream.stream;
         let values = self.features.len();
         self.monitor = (!drift.is_empty()).then(|| Monitor::new(drift, *drift_confidence, values));
     }
@@ -139,11 +160,56 @@ impl Series {
     }
 }
 
+impl Encode for Series {
+    fn encode(&self, out: &mut Vec<u8>) {
+        encoding::put(&(&self.stream_name, self.stream.since, &self.key), out);
+        encoding::put(&(&self.features, self.rows), out);
+        self.order.encode(out);
+        self.windows.iter().for_each(|window| window.encode(out));
+        if let Some(monitor) = &self.monitor {
+            monitor.encode(out);
+        }
+    }
+}
+
+impl Series {
+    /// Reads what [`Encode::encode`] wrote; `stream` looks up the definition of a name as of a config version.
+    pub(crate) fn decode(
+        mut bytes: &[u8],
+        stream: impl FnOnce(&str, u64) -> Result<Arc<InForce>, DecodeError>,
+    ) -> Result<Self, DecodeError> {
+        let bytes = &mut bytes;
+        let (name, since, key): (Arc<str>, u64, Arc<str>) = encoding::take(bytes)?;
+        let stream = stream(&name, since)?;
+        let (features, rows): (Features, u64) = encoding::take(bytes)?;
+        encoding::ensure(rows <= COUNT_MAX, "number of a series' rows")?;
+        let values = features.len();
+        let order = Order::decode(stream.lateness_ms, bytes)?;
+        let windows = stream.windows.iter();
+        let windows: Vec<SlidingWindow> = windows
+            .map(|definition| SlidingWindow::decode(definition, values, bytes))
+            .collect::<Result<_, _>>()?;
+        let tests = &stream.drift;
+        let monitor = if tests.is_empty() {
+            None
+        } else {
+            Some(Monitor::decode(tests, values, drift::STATE_VERSION, bytes)?)
+        };
+        encoding::ensure(bytes.is_empty(), "length of a series")?;
+        let entry = Entry::default();
+        Ok(Self { key, stream, stream_name: name, features, windows, monitor, entry, order, rows })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use domain::{Aggregate, Flags, Origin, Row, Window};
 
     use super::*;
+
+    fn in_force(stream: Stream) -> Arc<InForce> {
+        Arc::new(InForce { since: 0, stream })
+    }
 
     fn arrange(series: &mut Series, names: &[&str], values: &[f64]) -> Result<Vec<f64>, usize> {
         let row = Row {
@@ -167,7 +233,7 @@ mod tests {
 
     #[test]
     fn values_take_the_place_of_their_feature() {
-        let mut series = Series::new(&Arc::new(Stream::implicit()), &Arc::from("k"));
+        let mut series = Series::new(&in_force(Stream::implicit()), &Arc::from("k"));
         let mut check = |names: &[&str], values: &[f64], expected: Result<&[f64], usize>| {
             let found = arrange(&mut series, names, values).map_err(|count| count.to_string());
             let expected = expected.map(<[f64]>::to_vec).map_err(|count| count.to_string());
@@ -190,7 +256,7 @@ mod tests {
             slide: 1,
             features: vec![Aggregate::Sum],
         };
-        let stream = |windows| Arc::new(Stream { windows, ..Stream::implicit() });
+        let stream = |windows| in_force(Stream { windows, ..Stream::implicit() });
         let first = stream(vec![window("a", 2), window("b", 2)]);
         let mut series = Series::new(&first, &Arc::from("k"));
         assert_eq!(arrange(&mut series, &["v"], &[0.0]), Ok(vec![0.0]));

@@ -9,8 +9,10 @@ use std::{
 use control::ControlLog;
 use domain::{
     Batch, Definitions, Hole, Item, LOG_TIME_NONE, LatePolicy, Micros, Position, Reason, Row,
-    SeriesRef, Stream, Track,
+    SeriesRef, Track,
 };
+use snapshot::Slices;
+use stage::{Choice, Origin, Select};
 
 use crate::{
     config::WindowingConfig,
@@ -18,8 +20,12 @@ use crate::{
     log_time::LogTime,
     order::{Arrival, Record},
     output::Output,
-    series::Series,
+    series::{InForce, Series},
 };
+
+mod saved;
+
+pub use saved::Saved;
 
 /// Counts for telemetry; part of no decision.
 #[derive(Debug, Default)]
@@ -35,18 +41,21 @@ pub struct Counts {
 /// The state of one partition.
 #[derive(Debug)]
 pub struct State {
+    /// As configured until `control` says more.
     config: WindowingConfig,
     definitions: Definitions,
-    streams: BTreeMap<Arc<str>, Arc<Stream>>,
+    streams: BTreeMap<Arc<str>, Arc<InForce>>,
     track: Track,
     log_time: LogTime,
     /// The log time of the last tick passed on.
     ticked_at: Micros,
-    series: Vec<Series>,
+    series: Slices<Series>,
     by_key: HashMap<(Arc<str>, Arc<str>), usize>,
     /// Series with rows that wait, to be looked at on ticks.
     holding: BTreeSet<usize>,
     next: Position,
+    /// The index of the item in hand within its message.
+    item: u64,
     /// Counts since the last look.
     pub counts: Counts,
     scratch: Scratch,
@@ -75,18 +84,21 @@ impl At<'_> {
 
 impl State {
     /// Before the first record. `source` names the partition that is read, as `topic/number`.
-    pub fn new(source: Arc<str>, config: &WindowingConfig) -> Self {
+    pub fn new(source: Arc<str>, origin: Origin, config: &WindowingConfig) -> Self {
+        let track =
+            if origin.in_the_middle { Track::in_the_middle() } else { Track::default() };
         let mut state = Self {
             config: config.clone(),
             definitions: Definitions::default(),
             streams: BTreeMap::new(),
-            track: Track::default(),
+            track,
             log_time: LogTime::new(),
             ticked_at: LOG_TIME_NONE,
-            series: vec![],
+            series: Slices::new(),
             by_key: HashMap::new(),
             holding: BTreeSet::new(),
-            next: Position { source, epoch: 1, number: 1 },
+            next: Position { source, epoch: origin.epoch, number: 1 },
+            item: 0,
             counts: Counts::default(),
             scratch: Scratch::default(),
         };
@@ -99,7 +111,7 @@ impl State {
         self.series.len()
     }
 
-    /// Applies the segments of one message. `control` must have been read up to their config versions.
+    /// Applies the selected items of one message. `control` must have been read up to their config versions.
     ///
     /// # Errors
     /// If items are missing; the partition must stop then.
@@ -107,8 +119,10 @@ impl State {
         &mut self,
         control: &ControlLog,
         segments: &[Batch],
+        select: Select<'_>,
         out: &mut Output,
     ) -> Result<(), Hole> {
+        let mut before = 0;
         for segment in segments {
             let repeats = self.track.take(&segment.first, segment.items.len() as u64)?;
             self.counts.repeats += repeats;
@@ -117,9 +131,17 @@ impl State {
             let mut read_to = LOG_TIME_NONE;
             for (index, item) in segment.items.iter().enumerate().skip(repeats as usize) {
                 let at = At { first, number: first.number + index as u64 };
-                match item {
-                    Item::Tick(log_time) => self.tick(at, *log_time, out),
-                    Item::Row(row) => {
+                self.item = before + index as u64;
+                match (select.choose(self.item), item) {
+                    (Choice::Stop, _) => return Ok(()),
+                    (Choice::Skip, Item::Tick(_)) => {}
+                    (Choice::Skip, Item::Row(row)) => {
+                        let (key, record) = record_of(segment, row);
+                        let detail = "windowing panicked or died on it".to_owned();
+                        out.refusals.push(refusal(key, &record, Reason::Poison, detail));
+                    }
+                    (Choice::Take, Item::Tick(log_time)) => self.tick(at, *log_time, out),
+                    (Choice::Take, Item::Row(row)) => {
                         if row.config_version > self.definitions.version {
                             self.advance(control, row.config_version);
                             mapped.fill(None);
@@ -133,6 +155,7 @@ impl State {
                     }
                 }
             }
+            before += segment.items.len() as u64;
         }
         Ok(())
     }
@@ -149,18 +172,30 @@ impl State {
 
     fn advance(&mut self, control: &ControlLog, version: u64) {
         control.advance(&mut self.definitions, version);
+        self.set_limits();
         self.set_streams();
         if let Some(layout) = &self.definitions.layout {
             self.log_time.set_layout(layout);
         }
     }
 
+    fn set_limits(&mut self) {
+        let Some(limits) = self.definitions.limits else { return };
+        let of = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
+        self.config = WindowingConfig {
+            series_max: of(limits.series_max),
+            features_max: of(limits.features_max),
+            held_rows_max: of(limits.held_rows_max),
+        };
+    }
+
     fn set_streams(&mut self) {
         let before = std::mem::take(&mut self.streams);
         for stream in self.definitions.streams_in_force() {
             let name: Arc<str> = stream.name.as_str().into();
-            let kept = before.get(&name).filter(|known| ***known == stream).cloned();
-            self.streams.insert(name, kept.unwrap_or_else(|| Arc::new(stream)));
+            let kept = before.get(&name).filter(|known| known.stream == stream).cloned();
+            let since = self.definitions.version;
+            self.streams.insert(name, kept.unwrap_or_else(|| Arc::new(InForce { since, stream })));
         }
     }
 
@@ -174,7 +209,7 @@ impl State {
         self.ticked_at = log_time;
         let mut holding = std::mem::take(&mut self.holding);
         holding.retain(|&index| {
-            while let Some(held) = self.series[index].order.release_silent(log_time) {
+            while let Some(held) = self.series.get_mut(index).order.release_silent(log_time) {
                 let mut values = std::mem::take(&mut self.scratch.held);
                 self.leave(index, &held.record(&mut values), false, at, out);
                 self.scratch.held = values;
@@ -194,12 +229,7 @@ impl State {
         out: &mut Output,
     ) {
         let named = &segment.series[row.series as usize];
-        let record = Record {
-            row,
-            source: &segment.sources[row.origin.source as usize],
-            features: &named.features,
-            values: segment.values_of(row),
-        };
+        let (_, record) = record_of(segment, row);
         let index = match *mapped {
             Some(index) => index,
             None => match self.map(named) {
@@ -210,7 +240,7 @@ impl State {
                 }
             },
         };
-        let series = &mut self.series[index];
+        let series = self.series.get_mut(index);
         match series.order.arrive(row.event_at, self.log_time.get()) {
             Arrival::Late if series.stream.late == LatePolicy::Refuse => {
                 let detail = format!("behind the watermark of series {:?}", &*series.key);
@@ -220,7 +250,10 @@ impl State {
             Arrival::Leaves => self.leave(index, &record, false, at, out),
             Arrival::Waits => {
                 series.order.hold(&record);
-                while let Some(held) = self.series[index].order.release(self.config.held_rows_max) {
+                let held_rows_max = self.config.held_rows_max;
+                while let Some(held) =
+                    self.series.get_mut(index).order.release(held_rows_max)
+                {
                     let mut values = std::mem::take(&mut self.scratch.held);
                     self.leave(index, &held.record(&mut values), false, at, out);
                     self.scratch.held = values;
@@ -247,7 +280,7 @@ impl State {
         match self.by_key.get(&key) {
             Some(&index) => {
                 if !Arc::ptr_eq(&self.series[index].stream, stream) {
-                    self.series[index].redefine(stream);
+                    self.series.get_mut(index).redefine(stream);
                 }
                 Ok(index)
             }
@@ -282,7 +315,7 @@ impl State {
         out: &mut Output,
     ) {
         let log_time = self.log_time.get();
-        let series = &mut self.series[index];
+        let series = self.series.get_mut(index);
         let Scratch { arranged, window: window_row, .. } = &mut self.scratch;
         let values = match series.arrange(record, self.config.features_max, arranged) {
             Ok(values) => values,
@@ -324,4 +357,16 @@ impl State {
             self.counts.rows += 1;
         }
     }
+}
+
+/// A row of a batch as a record, and its series key.
+fn record_of<'a>(segment: &'a Batch, row: &'a Row) -> (&'a str, Record<'a>) {
+    let named = &segment.series[row.series as usize];
+    let record = Record {
+        row,
+        source: &segment.sources[row.origin.source as usize],
+        features: &named.features,
+        values: segment.values_of(row),
+    };
+    (&named.key, record)
 }

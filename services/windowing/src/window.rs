@@ -2,7 +2,10 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use domain::{Aggregate, Drift, Window};
+use domain::{
+    Aggregate, Drift, Window,
+    encoding::{self, COUNT_MAX, DecodeError},
+};
 
 use crate::output::Entry;
 
@@ -93,6 +96,26 @@ impl Column {
         self.mean = self.values.iter().filter(|v| !v.is_nan()).sum::<f64>() / n;
         let mean = self.mean;
         self.m2 = self.values.iter().filter(|v| !v.is_nan()).map(|v| (v - mean) * (v - mean)).sum();
+    }
+
+    fn decode(size: usize, bytes: &mut &[u8]) -> Result<Self, DecodeError> {
+        let (values, next, present, mean, m2): (VecDeque<f64>, u64, u32, f64, f64) =
+            encoding::take(bytes)?;
+        let count = values.len() as u64;
+        let whole = values.len() <= size && count <= next && next <= COUNT_MAX;
+        encoding::ensure(whole, "length of a window")?;
+        let present_now = values.iter().filter(|value| !value.is_nan()).count();
+        encoding::ensure(present as usize == present_now, "number of a window's values")?;
+        // The queues follow from the values; the rest carries the rounding of what has left.
+        let mut column = Self::new(size);
+        column.first = next - count;
+        column.next = column.first;
+        for value in &values {
+            column.add(*value);
+            column.next += 1;
+        }
+        column.values.extend(values);
+        Ok(Self { present, mean, m2, ..column })
     }
 
     fn feature(&self, aggregate: Aggregate) -> f64 {
@@ -186,6 +209,32 @@ impl SlidingWindow {
             return self;
         }
         Self { rows: self.rows, ..Self::new(definition, values) }
+    }
+
+    /// Appends what it knows to a saved state; its definition is not part of it.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        encoding::put(&(self.records, self.rows, &self.pending_drift), out);
+        for column in &self.columns {
+            let Column { values, next, present, mean, m2, .. } = column;
+            encoding::put(&(values, next, present, mean, m2), out);
+        }
+    }
+
+    /// Reads what [`SlidingWindow::encode`] wrote of a window by this definition over so many values.
+    pub(crate) fn decode(
+        definition: &Window,
+        values: usize,
+        bytes: &mut &[u8],
+    ) -> Result<Self, DecodeError> {
+        let mut window = Self::new(definition, 0);
+        (window.records, window.rows, window.pending_drift) = encoding::take(bytes)?;
+        // A window that was widened or redefined counts its records anew, and its rows on.
+        let plausible = window.records <= COUNT_MAX && window.rows <= COUNT_MAX;
+        encoding::ensure(plausible, "number of a window's rows")?;
+        for _ in 0..values {
+            window.columns.push(Column::decode(definition.size as usize, bytes)?);
+        }
+        Ok(window)
     }
 
     /// The window over more values, counting its rows on.

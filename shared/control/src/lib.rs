@@ -4,20 +4,20 @@
 //! - [`log`]: reads the log up to a version;
 //! - [`file`]: a definitions file;
 //! - [`refuse`]: what a service does with a message that it can't read;
-//! - [`setup`]: topics, layout and definitions at start;
-//! - [`stage`]: why a service that reads definitions can't go on.
+//! - [`writer`]: appends to it;
+//! - [`setup`]: topics, layout and definitions at start.
 
 pub mod file;
 pub mod log;
 pub mod refuse;
 pub mod setup;
-pub mod stage;
+pub mod writer;
 
 pub use file::parse_definitions;
-pub use log::ControlLog;
-pub use refuse::undecodable;
+pub use log::{ControlLog, History, Skipped};
+pub use refuse::{poisonous, undecodable};
 pub use setup::{SetupOptions, set_up};
-pub use stage::StageError;
+pub use writer::ControlWriter;
 
 /// Why control can't be read or set up.
 #[derive(Debug, thiserror::Error)]

@@ -1,9 +1,13 @@
 //! Reads the `control` log. A config version is the offset of an entry plus one.
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
-use domain::{Definition, Definitions, Topics};
-use exchange::{Exchange, FollowFrom, Follower};
+use domain::{Definition, Definitions, Skip, Topics};
+use exchange::{Exchange, FollowFrom, Follower, Message, Partition};
 
 use crate::Error;
 
@@ -13,12 +17,39 @@ const WAIT: Duration = Duration::from_millis(50);
 const EMPTY_READS_MAX: u32 = 200;
 const ENTRIES_MAX: usize = 1_000;
 
+/// The entries of the log, each with the config version that it makes.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    entries: Vec<(u64, Definition)>,
+}
+
+impl History {
+    /// Brings `definitions` to `version`; never back. The log must have been read that far.
+    pub fn advance(&self, definitions: &mut Definitions, version: u64) {
+        let from = self.entries.partition_point(|(v, _)| *v <= definitions.version);
+        for (v, definition) in self.entries[from..].iter().take_while(|(v, _)| *v <= version) {
+            definitions.apply(*v, definition.clone());
+        }
+    }
+
+    /// The definitions in force at a version.
+    pub fn at(&self, version: u64) -> Definitions {
+        let mut definitions = Definitions::default();
+        self.advance(&mut definitions, version);
+        definitions
+    }
+}
+
 /// The log as far as it was read.
 pub struct ControlLog {
     follower: Box<dyn Follower>,
-    entries: Vec<(u64, Definition)>,
+    history: Arc<History>,
     latest: Definitions,
+    skips: BTreeMap<(String, String), BTreeMap<u64, BTreeSet<u64>>>,
 }
+
+/// The items of a message that are skipped, by index; mostly none.
+pub type Skipped<'a> = Option<&'a BTreeSet<u64>>;
 
 impl ControlLog {
     /// Opens the log and reads it to its present end.
@@ -27,11 +58,54 @@ impl ControlLog {
     /// If it can't be read, or an entry can't be understood.
     pub fn open(exchange: &dyn Exchange, topics: &Topics) -> Result<Self, Error> {
         let follower = exchange.follow(&topics.control, FollowFrom::Earliest)?;
-        let mut log = Self { follower, entries: vec![], latest: Definitions::default() };
-        while !log.follower.caught_up()? {
-            log.read(WAIT)?;
-        }
+        let mut log = Self {
+            follower,
+            history: Arc::default(),
+            latest: Definitions::default(),
+            skips: BTreeMap::new(),
+        };
+        log.read_all()?;
         Ok(log)
+    }
+
+    /// Reads to the present end.
+    ///
+    /// # Errors
+    /// As [`ControlLog::open`].
+    pub fn read_all(&mut self) -> Result<(), Error> {
+        while !self.follower.caught_up()? {
+            self.read(WAIT)?;
+        }
+        Ok(())
+    }
+
+    /// The items of a message that `service` skips. They hold whatever the version; before a replay the log must
+    /// have been read to its end.
+    pub fn skipped(&self, service: &str, partition: &Partition, message: &Message) -> Skipped<'_> {
+        if self.skips.is_empty() {
+            return None;
+        }
+        self.skips.get(&(service.to_owned(), partition.to_string()))?.get(&message.offset)
+    }
+
+    /// The messages of which `service` skips anything, by partition and offset.
+    pub fn skipped_messages(&self, service: &str) -> BTreeSet<(Partition, u64)> {
+        let of_service = self.skips.iter().filter(|((of, _), _)| of == service);
+        let messages = of_service.flat_map(|((_, name), messages)| {
+            let partition = name.rsplit_once('/').and_then(|(topic, number)| {
+                number.parse().ok().map(|number| Partition::new(topic, number))
+            });
+            let offsets = messages.keys().copied();
+            partition.into_iter().flat_map(move |partition| {
+                offsets.clone().map(move |offset| (partition.clone(), offset))
+            })
+        });
+        messages.collect()
+    }
+
+    /// What was read so far, for other threads.
+    pub fn history(&self) -> Arc<History> {
+        Arc::clone(&self.history)
     }
 
     /// Reads what is there now, without waiting; says whether there was anything new.
@@ -66,12 +140,9 @@ impl ControlLog {
         &self.latest
     }
 
-    /// Brings `definitions` to `version`; never back. The log must have been read that far.
+    /// Brings `definitions` to `version`, as [`History::advance`] does.
     pub fn advance(&self, definitions: &mut Definitions, version: u64) {
-        let from = self.entries.partition_point(|(v, _)| *v <= definitions.version);
-        for (v, definition) in self.entries[from..].iter().take_while(|(v, _)| *v <= version) {
-            definitions.apply(*v, definition.clone());
-        }
+        self.history.advance(definitions, version);
     }
 
     fn read(&mut self, wait: Duration) -> Result<bool, Error> {
@@ -81,8 +152,12 @@ impl ControlLog {
             let bytes = message.value.as_deref().unwrap_or_default();
             let definition = wire::control::decode_definition(bytes)
                 .map_err(|source| Error::Entry { version, source })?;
+            if let Definition::Skip(Skip { service, partition, offset, item, .. }) = &definition {
+                let of_partition = self.skips.entry((service.clone(), partition.clone()));
+                of_partition.or_default().entry(*offset).or_default().insert(*item);
+            }
             self.latest.apply(version, definition.clone());
-            self.entries.push((version, definition));
+            Arc::make_mut(&mut self.history).entries.push((version, definition));
         }
         Ok(!messages.is_empty())
     }

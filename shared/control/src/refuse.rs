@@ -1,4 +1,5 @@
-//! Refusing a message between services that can't be read, in the same commit that skips it.
+//! Refusing a message between services as a whole, in the same commit that skips it: one that can't be read, or on
+//! which a service panicked or died.
 
 use domain::{Reason, Refusal, refusal::REFUSED_BYTES_MAX};
 use exchange::{Message, Partition};
@@ -11,13 +12,30 @@ pub fn undecodable(
     message: &Message,
     error: &DecodeError,
 ) -> Refusal {
+    let reason = match error {
+        DecodeError::UnknownVersion { .. } => Reason::UnknownVersion,
+        _ => Reason::Undecodable,
+    };
+    whole(service, partition, message, reason, error.to_string())
+}
+
+/// The refusal of a message on which `service` panicked or died.
+pub fn poisonous(service: &'static str, partition: &Partition, message: &Message) -> Refusal {
+    let detail = format!("{service} panicked or died on it; see control for what happened");
+    whole(service, partition, message, Reason::Poison, detail)
+}
+
+fn whole(
+    service: &'static str,
+    partition: &Partition,
+    message: &Message,
+    reason: Reason,
+    detail: String,
+) -> Refusal {
     let payload = message.value.as_deref().unwrap_or_default();
     Refusal {
-        reason: match error {
-            DecodeError::UnknownVersion { .. } => Reason::UnknownVersion,
-            _ => Reason::Undecodable,
-        },
-        detail: error.to_string(),
+        reason,
+        detail,
         service,
         source: partition.to_string().into(),
         offset: message.offset,

@@ -3,11 +3,10 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use domain::{Definition, Layout, Micros, Source, Stream, Topics};
-use exchange::{Exchange, Output, TopicSpec};
+use exchange::{Exchange, TopicSpec};
 
-use crate::{ControlLog, Error};
+use crate::{ControlLog, ControlWriter, Error};
 
 /// How topics are set up.
 #[derive(Clone, Debug)]
@@ -20,14 +19,17 @@ pub struct SetupOptions {
     pub partitions: u32,
     /// Partitions of `records` and of users' topics, if they are created.
     pub records_partitions: u32,
+    /// How long the input is kept that states are restored from, in milliseconds; `None` for ever, as it must be
+    /// without snapshots.
+    pub input_retention_ms: Option<i64>,
     /// Bound of each partition of a topic, for an exchange that keeps topics in memory, in bytes.
     pub memory_bytes_max: usize,
 }
 
 const HOUR_MS: i64 = 3_600_000;
-/// Users' records are kept for a week, what people read for a month. What state is rebuilt from is kept for
-/// ever: a restart replays it from its start.
-const RECORDS_RETENTION_MS: i64 = 7 * 24 * HOUR_MS;
+/// Users' records are kept for a week, and so is what states are restored from if there are snapshots; what people
+/// read for a month.
+pub const RECORDS_RETENTION_MS: i64 = 7 * 24 * HOUR_MS;
 const FINDINGS_RETENTION_MS: i64 = 30 * 24 * HOUR_MS;
 
 /// Creates missing topics, agrees on the layout and appends those `definitions` that differ from what is in
@@ -55,7 +57,7 @@ pub fn set_up(
         None => options.partitions,
     };
     create(exchange, options, &inner_specs(&topics, partitions, options))?;
-    let appender = exchange.appender()?;
+    let writer = ControlWriter::open(exchange, &topics)?;
     let mut last = log.latest().version;
     if definitions.iter().any(|definition| !log.latest().holds(definition)) {
         // All together: a stream and the detectors that read it may change at once.
@@ -65,7 +67,7 @@ pub fn set_up(
     }
     for definition in definitions {
         if !log.latest().holds(definition) {
-            last = append(&*appender, &topics, definition, now)?;
+            last = writer.append(definition, now)?;
             log.read_to(last)?;
         }
     }
@@ -73,28 +75,10 @@ pub fn set_up(
     let layout = Layout { partitions, sources };
     let layout = Definition::Layout(layout);
     if !log.latest().holds(&layout) {
-        last = append(&*appender, &topics, &layout, now)?;
+        last = writer.append(&layout, now)?;
     }
     log.read_to(last)?;
     Ok(log)
-}
-
-fn append(
-    appender: &dyn exchange::Append,
-    topics: &Topics,
-    definition: &Definition,
-    now: Micros,
-) -> Result<u64, Error> {
-    let output = Output {
-        topic: topics.control.clone(),
-        partition: Some(0),
-        key: Some(Bytes::from(definition.key())),
-        value: Some(Bytes::from(wire::control::encode_definition(definition, now))),
-        headers: vec![],
-    };
-    let written = appender.append(vec![output])?;
-    tracing::info!(definition = definition.key(), "appended to control");
-    Ok(written.first().map_or(0, |(_, offset)| offset + 1))
 }
 
 /// Creates users' topics that are missing and says how many partitions each topic has.
@@ -163,10 +147,14 @@ fn inner_specs(topics: &Topics, partitions: u32, options: &SetupOptions) -> Vec<
         ring: true,
         ..spec(name, partitions, options)
     };
+    let input = |name| TopicSpec {
+        retention_ms: options.input_retention_ms,
+        ..spec(name, partitions, options)
+    };
     let read = |name| TopicSpec { ring: false, ..findings(name) };
     vec![
-        spec(&topics.accepted, partitions, options),
-        spec(&topics.requested, partitions, options),
+        input(&topics.accepted),
+        input(&topics.requested),
         findings(&topics.rejected),
         findings(&topics.completed),
         read(&topics.anomalies),

@@ -7,7 +7,7 @@ use std::{error::Error, sync::Arc, thread, time::Duration};
 
 use oddwatch_exchange::{
     Assignment, Batch, Exchange, Group, KafkaExchange, KafkaOptions, Output, Outputs, Partition,
-    PollLimits, Processor, Start, TopicSpec, Worker,
+    PollLimits, Processor, Restore, Start, TopicSpec, Worker,
 };
 use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,
@@ -142,8 +142,8 @@ struct Copier {
 impl Processor for Copier {
     type Error = oddwatch_exchange::Error;
 
-    fn restore(&mut self, _: &Assignment) -> Result<Start, Self::Error> {
-        Ok(Start::Committed)
+    fn restore(&mut self, _: &Assignment) -> Result<Restore, Self::Error> {
+        Ok(Restore::Start(Start::Committed))
     }
 
     fn drop_partition(&mut self, _: &Partition) {}

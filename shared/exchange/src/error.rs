@@ -53,6 +53,13 @@ pub enum Error {
         /// The first offset that is kept.
         first: Offset,
     },
+    /// The data directory can't be used: somebody else uses it, it holds something else, it is damaged, or it can
+    /// be read or written no more. A person is needed; on opening exit with 78, later with 1.
+    #[error("{what}")]
+    Store {
+        /// Which directory, what is wrong, what would be right.
+        what: String,
+    },
     /// The member must not go on (unknown outcome of a commit, fatal client error): leave the process.
     #[error("{what}")]
     Fatal {

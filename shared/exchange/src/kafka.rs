@@ -15,6 +15,7 @@ mod member;
 mod reader;
 mod rebalances;
 mod topics;
+mod transaction;
 mod writer;
 
 use std::{sync::Arc, time::Duration};
@@ -100,9 +101,7 @@ impl Exchange for KafkaExchange {
     }
 
     fn written(&self, partition: &Partition) -> Result<bool, Error> {
-        self.cluster.expect_partitions(&partition.topic)?;
-        let (_, end) = self.cluster.watermarks(partition)?;
-        Ok(end > 0)
+        self.cluster.written(partition)
     }
 
     fn join(&self, group: &Group) -> Result<Box<dyn Member>, Error> {

@@ -1,25 +1,36 @@
 //! The embedded exchange: the same promises as Kafka's within one process, and the default of `oddwatch up`.
 //!
 //! Everything lies behind one lock that is taken once per call, whatever the number of messages; whoever waits
-//! is woken by the next write. It also carries the deterministic simulation: the clock is an argument and
+//! is woken by the next write. With a data directory all of it is written to a store first ([`MemoryExchange::open`]),
+//! and memory holds only the newest messages; who is behind reads from the disk, without the lock. It also carries the deterministic simulation: the clock is an argument and
 //! commits fail as planned ([`crate::faults`]).
 
+mod compaction;
+mod cursor;
 mod follower;
+mod gather;
 mod log;
 mod member;
+mod restoring;
+mod shelf;
 mod state;
+mod writing;
 
 use std::{
     collections::BTreeSet,
+    path::Path,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
 };
 
 use self::{
     follower::MemoryFollower,
     member::MemoryMember,
-    state::{Membership, State, Topic},
+    state::{Membership, State},
+    writing::Writing,
 };
+pub use crate::disk::{DiskOptions, Durability};
 use crate::{
+    disk::Disk,
     faults::FaultHook,
     port::{
         Append, Error, Exchange, FollowFrom, Follower, Group, MESSAGE_BYTES_MAX, Member, Offset,
@@ -36,12 +47,19 @@ pub struct MemoryOptions {
     pub message_bytes_max: usize,
     /// Planned misfortune, for tests and the simulation.
     pub faults: Option<FaultHook>,
+    /// How the store works, if there is one.
+    pub disk: DiskOptions,
 }
 
 impl MemoryOptions {
     /// The defaults with this clock.
     pub fn new(clock: Arc<dyn Fn() -> i64 + Send + Sync>) -> Self {
-        Self { clock, message_bytes_max: MESSAGE_BYTES_MAX, faults: None }
+        Self {
+            clock,
+            message_bytes_max: MESSAGE_BYTES_MAX,
+            faults: None,
+            disk: DiskOptions::default(),
+        }
     }
 }
 
@@ -56,19 +74,36 @@ struct Shared {
     options: MemoryOptions,
     state: Mutex<State>,
     changed: Condvar,
+    disk: Option<Disk>,
 }
 
 impl MemoryExchange {
-    /// An exchange without topics.
+    /// An exchange without topics, in memory only.
     pub fn new(options: MemoryOptions) -> Self {
-        let shared = Shared { options, state: Mutex::default(), changed: Condvar::new() };
-        Self { shared: Arc::new(shared) }
+        Self::with(options, State::default(), None)
     }
 
-    /// Bytes held in all topics.
+    /// An exchange that keeps topics, messages and offsets in a directory of its own, which is created if need be
+    /// and locked until all clones, members, followers and appenders are dropped. It finds there what was
+    /// answered as durable before, however the process ended.
+    ///
+    /// # Errors
+    /// `Store` if the directory is in use, holds something else, was written by another version, is damaged, or
+    /// can't be read and written.
+    pub fn open(directory: &Path, options: MemoryOptions) -> Result<Self, Error> {
+        let (disk, found) = Disk::open(directory, options.disk)?;
+        Ok(Self::with(options, State::found(found), Some(disk)))
+    }
+
+    fn with(options: MemoryOptions, state: State, disk: Option<Disk>) -> Self {
+        let (state, changed) = (Mutex::new(state), Condvar::new());
+        Self { shared: Arc::new(Shared { options, state, changed, disk }) }
+    }
+
+    /// Bytes of messages held in memory, in all topics.
     pub fn bytes(&self) -> usize {
         let state = self.shared.lock();
-        state.topics.iter().flat_map(|topic| &topic.logs).map(log::Log::bytes).sum()
+        state.topics.iter().flat_map(|topic| &topic.logs).map(log::Log::cached_bytes).sum()
     }
 }
 
@@ -82,25 +117,7 @@ impl Shared {
 impl Exchange for MemoryExchange {
     fn create_topics(&self, specs: &[TopicSpec]) -> Result<(), Error> {
         let mut state = self.shared.lock();
-        for spec in specs {
-            if spec.partitions == 0 {
-                let what =
-                    format!("topic {}: 0 partitions asked for, at least 1 expected", spec.name);
-                return Err(Error::Topic { what });
-            }
-            match state.by_name.get(&spec.name) {
-                Some(&index) => {
-                    let found = state.topics[index].spec.partitions;
-                    crate::checks::check_partitions(&spec.name, found, spec.partitions)?;
-                }
-                None => {
-                    let index = state.topics.len();
-                    state.topics.push(Topic::new(spec.clone()));
-                    state.by_name.insert(Arc::clone(&spec.name), index);
-                }
-            }
-        }
-        Ok(())
+        specs.iter().try_for_each(|spec| state.create(spec, self.shared.disk.as_ref()))
     }
 
     fn topic(&self, name: &str) -> Result<Option<TopicInfo>, Error> {
@@ -114,7 +131,9 @@ impl Exchange for MemoryExchange {
     fn written(&self, partition: &Partition) -> Result<bool, Error> {
         let state = self.shared.lock();
         let topic = state.topic(&partition.topic)?;
-        Ok(state.log(topic, partition.number).end() > 0)
+        let log = state.topics[topic].logs.get(partition.number as usize);
+        let what = || format!("{partition} does not exist");
+        Ok(log.ok_or_else(|| Error::Topic { what: what() })?.end() > 0)
     }
 
     fn join(&self, group: &Group) -> Result<Box<dyn Member>, Error> {
@@ -122,9 +141,7 @@ impl Exchange for MemoryExchange {
         let state = &mut *guard;
         let topics: BTreeSet<_> =
             group.topics.iter().map(|name| state.topic(name)).collect::<Result<_, _>>()?;
-        for &index in &topics {
-            state.topics[index].readers.insert(group.name.clone());
-        }
+        state.add_reader(&group.name, &topics, self.shared.disk.as_ref())?;
         state.joins += 1;
         let join = state.joins;
         let joined = state.groups.entry(group.name.clone()).or_default();
@@ -156,15 +173,19 @@ impl Exchange for MemoryExchange {
 
 impl Append for MemoryExchange {
     fn append(&self, messages: Vec<Output>) -> Result<Vec<(u32, Offset)>, Error> {
-        let now_ms = (self.shared.options.clock)();
-        let mut state = self.shared.lock();
-        let placed = match state.place(&messages, self.shared.options.message_bytes_max)? {
+        let shared = &self.shared;
+        let (now_ms, disk) = ((shared.options.clock)(), shared.disk.as_ref());
+        let mut state = shared.lock();
+        let placed = match state.place(&messages, shared.options.message_bytes_max, disk)? {
             Ok(placed) => placed,
             Err(partition) => return Err(Error::Full { what: partition.to_string() }),
         };
-        let appended = state.append(&messages, &placed, now_ms);
+        let writing = Writing { outputs: &messages, now_ms, commit: None };
+        let Some(appended) = state.write(&placed, writing, disk)? else {
+            return Err(Error::Full { what: "the disk of the data directory".into() });
+        };
         drop(state);
-        self.shared.changed.notify_all();
+        shared.changed.notify_all();
         Ok(appended)
     }
 }

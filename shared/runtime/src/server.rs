@@ -3,7 +3,7 @@
 use std::{
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -36,16 +36,30 @@ pub enum ServerError {
 
 /// Whether the process is ready; shared by whoever can tell and `/readyz`.
 #[derive(Clone, Default)]
-pub struct Ready(Arc<AtomicBool>);
+pub struct Ready(Arc<Conditions>);
+
+#[derive(Default)]
+struct Conditions {
+    set: AtomicBool,
+    also: Mutex<Vec<Condition>>,
+}
+
+type Condition = Box<dyn Fn() -> bool + Send + Sync>;
 
 impl Ready {
     /// Says so, or takes it back.
     pub fn set(&self, ready: bool) {
-        self.0.store(ready, Ordering::Relaxed);
+        self.0.set.store(ready, Ordering::Relaxed);
+    }
+
+    /// It is ready only while this holds too.
+    pub fn require(&self, condition: impl Fn() -> bool + Send + Sync + 'static) {
+        self.0.also.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(condition));
     }
 
     fn get(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        let also = self.0.also.lock().unwrap_or_else(PoisonError::into_inner);
+        self.0.set.load(Ordering::Relaxed) && also.iter().all(|condition| condition())
     }
 }
 

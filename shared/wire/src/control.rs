@@ -2,7 +2,7 @@
 
 use domain::{
     Aggregate, Algorithm, Channel, ChannelKind, Definition, Detector, DriftPolicy, DriftTest,
-    Format, LatePolicy, Layout, Micros, Source, Stream, Threshold, Window,
+    Format, LatePolicy, Layout, Limits, Micros, Skip, Source, Stream, Threshold, Window,
 };
 use prost::Message as _;
 use v1::control_entry::Entry;
@@ -25,6 +25,19 @@ pub fn encode_definition(definition: &Definition, appended_at: Micros) -> Vec<u8
         Definition::Stream(s) => Entry::Stream(encode_stream(s)),
         Definition::Detector(d) => Entry::Detector(encode_detector(d)),
         Definition::Channel(c) => Entry::Channel(encode_channel(c)),
+        Definition::Limits(l) => Entry::Limits(v1::Limits {
+            series_max: l.series_max,
+            features_max: l.features_max,
+            held_rows_max: l.held_rows_max,
+            model_bytes_max: l.model_bytes_max,
+        }),
+        Definition::Skip(s) => Entry::Skip(v1::Skip {
+            service: s.service.clone(),
+            partition: s.partition.clone(),
+            offset: s.offset,
+            item: s.item,
+            why: s.why.clone(),
+        }),
         Definition::Removed(key) => Entry::Removed(key.clone()),
     };
     let message = v1::ControlEntry {
@@ -54,6 +67,19 @@ pub fn decode_definition(bytes: &[u8]) -> Result<Definition, DecodeError> {
         Entry::Stream(s) => Definition::Stream(decode_stream(s)?),
         Entry::Detector(d) => Definition::Detector(decode_detector(d)?),
         Entry::Channel(c) => Definition::Channel(decode_channel(c)?),
+        Entry::Limits(l) => Definition::Limits(Limits {
+            series_max: l.series_max,
+            features_max: l.features_max,
+            held_rows_max: l.held_rows_max,
+            model_bytes_max: l.model_bytes_max,
+        }),
+        Entry::Skip(s) => Definition::Skip(Skip {
+            service: s.service,
+            partition: s.partition,
+            offset: s.offset,
+            item: s.item,
+            why: s.why,
+        }),
         Entry::Removed(key) => Definition::Removed(key),
     })
 }
@@ -308,5 +334,18 @@ mod tests {
             check(Definition::Channel(Channel { name: "c".into(), kind }));
         }
         check(Definition::Removed("stream/s".into()));
+        check(Definition::Limits(Limits {
+            series_max: 1,
+            features_max: 2,
+            held_rows_max: 3,
+            model_bytes_max: u64::MAX,
+        }));
+        check(Definition::Skip(Skip {
+            service: "detector".into(),
+            partition: "detection.requested/3".into(),
+            offset: 17,
+            item: 4,
+            why: "panicked".into(),
+        }));
     }
 }

@@ -14,6 +14,7 @@ const SERVICE: &[&str] = &[
     "oddwatch-exchange",
     "oddwatch-control",
     "oddwatch-snapshot",
+    "oddwatch-stage",
     "oddwatch-runtime",
 ];
 
@@ -27,6 +28,11 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
     ("oddwatch-snapshot", &[], &[]),
     ("oddwatch-runtime", &[], &[]),
     ("oddwatch-control", &[], &["oddwatch-domain", "oddwatch-wire", "oddwatch-exchange"]),
+    (
+        "oddwatch-stage",
+        &["oddwatch-domain", "oddwatch-wire", "oddwatch-exchange"],
+        &["oddwatch-control", "oddwatch-snapshot", "oddwatch-runtime"],
+    ),
     ("oddwatch-ingest", SERVICE, &[]),
     ("oddwatch-windowing", SERVICE, &["oddwatch-drift"]),
     ("oddwatch-detector", SERVICE, &["oddwatch-detect"]),

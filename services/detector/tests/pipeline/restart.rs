@@ -58,3 +58,31 @@ fn a_restart_anywhere_changes_nothing() {
         assert!(world.exact() == expected, "after {steps} steps of {messages_max}");
     }
 }
+
+#[test]
+fn a_restart_from_a_snapshot_changes_nothing() {
+    let whole = story();
+    whole.run().unwrap();
+    let expected = whole.exact();
+    let mut restored = 0;
+    for steps in (1..620).step_by(23) {
+        let mut world = story();
+        world.keep_snapshots();
+        let mut first = world.worker(1 + steps % 3);
+        for _ in 0..steps {
+            first.step().unwrap();
+        }
+        drop(first);
+        let before = world.kept();
+        restored += usize::from(before.is_some());
+        let mut second = world.worker(40);
+        for _ in 0..6 {
+            second.step().unwrap();
+        }
+        drop(second);
+        settle(&mut world.worker(7)).unwrap();
+        assert!(world.kept() >= before, "a snapshot got lost after {steps} steps");
+        assert!(world.exact() == expected, "after {steps} steps");
+    }
+    assert!(restored > 20, "only {restored} restores had a snapshot");
+}

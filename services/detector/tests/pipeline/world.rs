@@ -3,16 +3,19 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use control::{ControlLog, SetupOptions, parse_definitions, set_up};
+use control::{SetupOptions, parse_definitions, set_up};
 use domain::{
     Anomaly, Batch, Definition, Drift, Flags, Id, Item, Micros, Origin, Position, Reason, Row,
     Score, ScoreItem, SeriesRef, Topics,
 };
 use exchange::{
-    Exchange, FollowFrom, MemoryExchange, MemoryOptions, Output, PollLimits, Step, Worker,
+    Exchange, FollowFrom, MemoryExchange, MemoryOptions, Output, Partition, PollLimits, Step,
+    Worker,
 };
-use oddwatch_detector::{DEFAULTS, DetectorConfig, DetectorOptions, DetectorProcessor};
+use oddwatch_detector::{DEFAULTS, DetectorConfig, DetectorProcessor, processor};
 use runtime::Clock;
+use snapshot::{SaverConfig, Store};
+use stage::{Snapshots, StageError, StageOptions};
 
 /// A row, as windowing would have written it.
 #[derive(Clone, Debug)]
@@ -44,6 +47,8 @@ pub(crate) struct World {
     pub(crate) version: u64,
     topics: Topics,
     setup: SetupOptions,
+    /// Where workers keep their states; nowhere unless a test says so.
+    pub(crate) snapshots: Option<Snapshots>,
     items: u64,
     /// The numbers of the last rows.
     rows: BTreeMap<(&'static str, Option<&'static str>), u64>,
@@ -71,6 +76,7 @@ impl World {
             create_topics: true,
             partitions: 1,
             records_partitions: 1,
+            input_retention_ms: None,
             memory_bytes_max: 1 << 30,
         };
         let mut world = Self {
@@ -79,6 +85,7 @@ impl World {
             version: 0,
             topics: Topics::new(""),
             setup,
+            snapshots: None,
             items: 0,
             rows: BTreeMap::new(),
         };
@@ -160,12 +167,11 @@ impl World {
 
     /// A new worker, which takes over from the one before and takes so many messages at a time.
     pub(crate) fn worker(&self, messages_max: usize) -> Worker<DetectorProcessor> {
-        let processor = DetectorProcessor::new(DetectorOptions {
-            control: ControlLog::open(&self.exchange, &self.topics).unwrap(),
-            topics: self.topics.clone(),
-            config: self.config.clone(),
-            clock: Clock::Given(Arc::new(|| 9)),
-        });
+        let port: Arc<dyn Exchange> = Arc::new(self.exchange.clone());
+        let clock = Clock::Given(Arc::new(|| 9));
+        let mut options = StageOptions::bare(&port, &self.topics, &clock).unwrap();
+        options.snapshots.clone_from(&self.snapshots);
+        let processor = processor(self.config.clone(), options);
         let member = self.exchange.join(&DetectorProcessor::group(&self.topics, "test")).unwrap();
         let limits = PollLimits {
             wait: Duration::ZERO,
@@ -176,8 +182,22 @@ impl World {
         Worker::new(member, processor, limits)
     }
 
+    /// From now on workers keep their states: one snapshot after the other, in small slices.
+    pub(crate) fn keep_snapshots(&mut self) {
+        let config = SaverConfig { input_bytes: 1, slice_bytes: 64, kept: 2, ..Default::default() };
+        let store = Arc::new(Store::memory());
+        self.snapshots = Some(Snapshots { store, config, inline: true });
+    }
+
+    /// The input offset of the newest snapshot.
+    pub(crate) fn kept(&self) -> Option<u64> {
+        let input = Partition::new("detection.requested", 0);
+        let newest = self.snapshots.as_ref()?.newest("detector", &input).unwrap();
+        newest.map(|header| header.offset)
+    }
+
     /// Everything sent so far goes through a new worker.
-    pub(crate) fn run(&self) -> Result<(), control::StageError> {
+    pub(crate) fn run(&self) -> Result<(), StageError> {
         settle(&mut self.worker(1_000))
     }
 
@@ -290,7 +310,7 @@ fn drift(series: &SeriesRef, row: u64) -> Drift {
 }
 
 /// Steps until nothing happens any more.
-pub(crate) fn settle(worker: &mut Worker<DetectorProcessor>) -> Result<(), control::StageError> {
+pub(crate) fn settle(worker: &mut Worker<DetectorProcessor>) -> Result<(), StageError> {
     for _ in 0..100_000 {
         if worker.step()? == Step::Idle {
             return Ok(());

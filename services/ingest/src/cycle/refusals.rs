@@ -10,7 +10,7 @@ use super::{Cycle, Read};
 use crate::codec::Fault;
 
 /// The service's name in refusals.
-const SERVICE: &str = "ingest";
+pub(crate) const SERVICE: &str = "ingest";
 
 /// So many records of a message are refused one by one, and one more for each so many bytes.
 const SINGLE: usize = 8;
@@ -79,4 +79,9 @@ impl<'a> RefusedMessage<'a> {
 pub(crate) fn no_stream(topic: &str) -> Fault {
     let detail = format!("no stream is defined on topic {topic}: define one, or publish elsewhere");
     Fault::new(Reason::Undecodable, detail)
+}
+
+/// The refusal of a message on which ingest panicked or died.
+pub(crate) fn poisonous() -> Fault {
+    Fault::new(Reason::Poison, "ingest panicked or died on this message".to_owned())
 }

@@ -3,13 +3,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops at the first thing that fails")]
 
+mod loss;
+mod world;
+
 use std::{
     collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
-    time::Duration,
+    sync::{Arc, atomic::Ordering},
 };
 
 use axum::{
@@ -17,174 +16,13 @@ use axum::{
     body::{Body, to_bytes},
     http::Request,
 };
-use bytes::Bytes;
-use control::{ControlLog, SetupOptions, parse_definitions, set_up};
-use domain::{Batch, Item, LOG_TIME_END, Reason, Topics};
-use exchange::{
-    Exchange, Fault, FollowFrom, Group, MemoryExchange, MemoryOptions, Output, PollLimits, Step,
-    Worker,
-};
-use oddwatch_ingest::{
-    DEFAULTS, FrontDoor, GROUP, IngestConfig, IngestOptions, IngestProcessor, grpc, http,
-    input_topics,
-};
-use runtime::{Clock, settings};
+use domain::{Item, LOG_TIME_END, Reason};
+use exchange::{Exchange, Fault, FollowFrom, Output};
+use oddwatch_ingest::{grpc, http};
 use tonic::codegen::Service as _;
 use wire::v1::{self, ingest_service_server::IngestService as _};
 
-const NOW_MS: i64 = 1_700_000_000_000;
-
-#[derive(serde::Deserialize)]
-struct File {
-    ingest: IngestConfig,
-}
-
-/// An exchange, set up, with a clock that stands where it is put.
-struct World {
-    exchange: MemoryExchange,
-    now_ms: Arc<AtomicI64>,
-    config: IngestConfig,
-    members: u32,
-}
-
-impl World {
-    fn new(overrides: &[(&str, &str)], options: impl FnOnce(&mut MemoryOptions)) -> Self {
-        let overrides: Vec<_> =
-            overrides.iter().map(|(k, v)| (format!("ingest.{k}"), (*v).to_owned())).collect();
-        let file: File = settings::load(DEFAULTS, None, Default::default(), &overrides).unwrap();
-        let now_ms = Arc::new(AtomicI64::new(NOW_MS));
-        let clock = now_ms.clone();
-        let mut memory = MemoryOptions::new(Arc::new(move || clock.load(Ordering::Relaxed)));
-        options(&mut memory);
-        let exchange = MemoryExchange::new(memory);
-        let definitions = parse_definitions(
-            "test.toml",
-            "[[streams]]\nname = \"orders\"\ntopic = \"shop\"\nformat = { key = \"/shop\" }\n\
-             [[streams]]\nname = \"proto\"\ntopic = \"proto\"\nformat = { protobuf = true }\n",
-        )
-        .unwrap();
-        let setup = SetupOptions {
-            topic_prefix: String::new(),
-            create_topics: true,
-            partitions: 4,
-            records_partitions: 2,
-            memory_bytes_max: 1 << 20,
-        };
-        set_up(&exchange, &setup, &definitions, 0).unwrap();
-        Self { exchange, now_ms, config: file.ingest, members: 0 }
-    }
-
-    fn control(&self) -> ControlLog {
-        ControlLog::open(&self.exchange, &Topics::new("")).unwrap()
-    }
-
-    fn worker(&mut self) -> Worker<IngestProcessor> {
-        let control = self.control();
-        let topics = input_topics(control.latest(), "");
-        let now_ms = self.now_ms.clone();
-        let options = IngestOptions {
-            exchange: Arc::new(self.exchange.clone()),
-            control,
-            topics: Topics::new(""),
-            topic_prefix: String::new(),
-            config: self.config.clone(),
-            clock: Clock::Given(Arc::new(move || now_ms.load(Ordering::Relaxed) * 1_000)),
-        };
-        let processor = IngestProcessor::new(options).unwrap();
-        self.members += 1;
-        let member = format!("ingest-{}", self.members);
-        let group = Group { name: GROUP.into(), member, topics };
-        let limits = PollLimits { wait: Duration::ZERO, ..PollLimits::default() };
-        Worker::new(self.exchange.join(&group).unwrap(), processor, limits)
-    }
-
-    fn door(&self) -> FrontDoor {
-        FrontDoor::new(&self.exchange, self.control(), "", self.config.clone()).unwrap()
-    }
-
-    fn append(&self, topic: &str, key: Option<&str>, value: impl Into<Bytes>) {
-        let output = Output {
-            topic: topic.into(),
-            partition: None,
-            key: key.map(|key| Bytes::from(key.to_owned())),
-            value: Some(value.into()),
-            headers: vec![],
-        };
-        self.exchange.appender().unwrap().append(vec![output]).unwrap();
-    }
-
-    fn read(&self, topic: &str) -> Vec<(u32, Bytes)> {
-        let mut follower = self.exchange.follow(topic, FollowFrom::Earliest).unwrap();
-        let mut values = vec![];
-        while !follower.caught_up().unwrap() {
-            let messages = follower.next(Duration::ZERO, 1_000).unwrap();
-            values.extend(messages.into_iter().map(|(number, m)| (number, m.value.unwrap())));
-        }
-        values
-    }
-
-    fn accepted(&self) -> Vec<(u32, Batch)> {
-        let messages = self.read("records.accepted").into_iter();
-        let segments = messages.flat_map(|(number, value)| {
-            let segments = wire::rows::decode_accepted(&value).unwrap().into_iter();
-            segments.map(move |batch| (number, batch))
-        });
-        segments.collect()
-    }
-
-    /// `stream/series=value` of every accepted row, sorted; checks the numbers on the way.
-    fn rows(&self) -> Vec<String> {
-        let mut last: BTreeMap<(u32, String), u64> = BTreeMap::new();
-        let mut rows = vec![];
-        for (number, batch) in self.accepted() {
-            let last = last.entry((number, batch.first.source.to_string())).or_default();
-            assert_eq!(batch.first.number, *last + 1, "{number} {}", batch.first.source);
-            *last += batch.items.len() as u64;
-            for row in batch.rows() {
-                let series = &batch.series[row.series as usize];
-                let value = batch.values_of(row)[0];
-                rows.push(format!("{}/{}={value}", series.stream, series.key));
-            }
-        }
-        rows.sort();
-        rows
-    }
-
-    fn ticks(&self) -> Vec<(u32, String, i64)> {
-        let mut ticks = vec![];
-        for (number, batch) in self.accepted() {
-            for item in &batch.items {
-                if let Item::Tick(log_time) = item {
-                    ticks.push((number, batch.first.source.to_string(), *log_time));
-                }
-            }
-        }
-        ticks
-    }
-
-    fn refusals(&self) -> Vec<(Reason, String)> {
-        let messages = self.read("records.rejected").into_iter();
-        let refusals = messages.map(|(_, value)| {
-            let (reason, refusal) = wire::events::decode_refusal(&value).unwrap();
-            (reason, refusal.source)
-        });
-        refusals.collect()
-    }
-}
-
-/// Steps until nothing happens any more; the clock stands still meanwhile.
-fn settle(worker: &mut Worker<IngestProcessor>) {
-    for _ in 0..1_000 {
-        if worker.step().unwrap() == Step::Idle {
-            return;
-        }
-    }
-    panic!("the worker does not come to rest");
-}
-
-fn json(series: &str, value: f64) -> String {
-    format!(r#"{{"series":"{series}","time":5,"value":{value}}}"#)
-}
+use crate::world::{NOW_MS, World, json, settle};
 
 #[test]
 fn records_of_every_stream_are_accepted_or_refused() {

@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use control::SetupOptions;
+use control::{ControlLog, ControlWriter, SetupOptions};
 use domain::{
     Anomaly, Channel, ChannelKind, Contribution, Definition, Id, Phase, Position, SeriesRef,
     Severity, Topics,
@@ -83,6 +83,7 @@ impl World {
             create_topics: true,
             partitions: PARTITIONS,
             records_partitions: 1,
+            input_retention_ms: None,
             memory_bytes_max: 1 << 20,
         };
         control::set_up(&self.exchange, &options, definitions, self.clock().now()).unwrap();
@@ -107,7 +108,10 @@ impl World {
     /// The first loop, to be stepped by hand.
     pub(crate) fn worker(&self) -> Worker<NotificationProcessor> {
         let member = self.exchange.join(&group(&self.topics, "test-0")).unwrap();
-        let processor = NotificationProcessor::new(self.topics.clone(), &config(), self.clock());
+        let control = ControlLog::open(&self.exchange, &self.topics).unwrap();
+        let writer = ControlWriter::open(&self.exchange, &self.topics).unwrap();
+        let (topics, clock) = (self.topics.clone(), self.clock());
+        let processor = NotificationProcessor::new(topics, control, writer, &config(), clock);
         let limits =
             PollLimits { wait: Duration::ZERO, cycle: Duration::ZERO, ..Default::default() };
         Worker::new(member, processor, limits)

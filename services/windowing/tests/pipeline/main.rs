@@ -3,12 +3,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops at the first thing that fails")]
 
+mod loss;
 mod restart;
 mod world;
 
 use domain::{Item, LOG_TIME_END, Reason};
 use oddwatch_windowing::state::State;
 use proptest::prelude::*;
+use stage::{Life, Origin, Select};
 
 use crate::world::{Rec, World, accepted, rec, stream};
 
@@ -290,9 +292,9 @@ fn repeats_are_dropped_and_counted_once() {
         both.items.push(Item::Row(domain::Row { series: 2, values, ..row }));
     }
     let segments = [first.clone(), first, both.clone()];
-    let mut state = State::new("records.accepted/0".into(), &world.config);
+    let mut state = State::new("records.accepted/0".into(), Origin::of(Life::first(0)), &world.config);
     let mut out = state.output();
-    state.apply(&world.control(), &segments, &mut out).unwrap();
+    state.apply(&world.control(), &segments, Select::all_but(None), &mut out).unwrap();
     assert_eq!((state.counts.rows, state.counts.repeats, out.items()), (3, 4, 3));
     for segment in segments {
         world.append("records.accepted", accepted(&[segment]));

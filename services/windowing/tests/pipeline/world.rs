@@ -12,10 +12,13 @@ use domain::{
     Batch, Definition, Drift, Flags, Item, Micros, Origin, Position, Reason, Row, SeriesRef, Topics,
 };
 use exchange::{
-    Exchange, FollowFrom, MemoryExchange, MemoryOptions, Output, PollLimits, Step, Worker,
+    Exchange, FollowFrom, MemoryExchange, MemoryOptions, Output, Partition, PollLimits, Step,
+    TopicSpec, Worker,
 };
-use oddwatch_windowing::{DEFAULTS, WindowingConfig, WindowingOptions, WindowingProcessor};
+use oddwatch_windowing::{DEFAULTS, WindowingConfig, WindowingProcessor, processor};
 use runtime::Clock;
+use snapshot::{SaverConfig, Store};
+use stage::{LossPolicy, Snapshots, StageError, StageOptions};
 
 /// A record, as ingest would have accepted it.
 #[derive(Clone, Debug)]
@@ -40,6 +43,10 @@ pub(crate) struct World {
     pub(crate) version: u64,
     topics: Topics,
     setup: SetupOptions,
+    /// Where workers keep their states; nowhere unless a test says so.
+    pub(crate) snapshots: Option<Snapshots>,
+    /// What happens when input or offsets are gone.
+    pub(crate) loss: LossPolicy,
     /// The numbers of the sources' last items.
     numbers: BTreeMap<String, u64>,
     offset: u64,
@@ -53,12 +60,22 @@ struct File {
 impl World {
     /// With these definitions, and so many partitions of `records`.
     pub(crate) fn new(definitions: &str, sources: u32) -> Self {
+        Self::made(definitions, sources, None)
+    }
+
+    /// With the default stream, and an input that keeps so many bytes.
+    pub(crate) fn bounded(input_bytes_max: usize) -> Self {
+        Self::made(&stream(""), 1, Some(input_bytes_max))
+    }
+
+    fn made(definitions: &str, sources: u32, input_bytes_max: Option<usize>) -> Self {
         let file: File = toml::from_str(DEFAULTS).unwrap();
         let setup = SetupOptions {
             topic_prefix: String::new(),
             create_topics: true,
             partitions: 1,
             records_partitions: sources,
+            input_retention_ms: None,
             memory_bytes_max: 1 << 30,
         };
         let mut world = Self {
@@ -67,9 +84,23 @@ impl World {
             version: 0,
             topics: Topics::new(""),
             setup,
+            snapshots: None,
+            loss: LossPolicy::Stop,
             numbers: BTreeMap::new(),
             offset: 0,
         };
+        if let Some(memory_bytes_max) = input_bytes_max {
+            let name = world.topics.accepted.clone();
+            let spec = TopicSpec {
+                name,
+                partitions: 1,
+                retention_ms: None,
+                compacted: false,
+                memory_bytes_max,
+                ring: false,
+            };
+            world.exchange.create_topics(&[spec]).unwrap();
+        }
         world.define(definitions);
         world
     }
@@ -162,12 +193,12 @@ impl World {
 
     /// A new worker, which takes over from the one before and takes so many messages at a time.
     pub(crate) fn worker(&self, messages_max: usize) -> Worker<WindowingProcessor> {
-        let processor = WindowingProcessor::new(WindowingOptions {
-            control: self.control(),
-            topics: self.topics.clone(),
-            config: self.config.clone(),
-            clock: Clock::Given(Arc::new(|| 9)),
-        });
+        let port: Arc<dyn Exchange> = Arc::new(self.exchange.clone());
+        let clock = Clock::Given(Arc::new(|| 9));
+        let mut options = StageOptions::bare(&port, &self.topics, &clock).unwrap();
+        options.snapshots.clone_from(&self.snapshots);
+        options.loss = self.loss;
+        let processor = processor(self.config.clone(), options);
         let member = self.exchange.join(&WindowingProcessor::group(&self.topics, "test")).unwrap();
         let limits = PollLimits {
             wait: Duration::ZERO,
@@ -178,8 +209,22 @@ impl World {
         Worker::new(member, processor, limits)
     }
 
+    /// From now on workers keep their states: one snapshot after the other, in small slices.
+    pub(crate) fn keep_snapshots(&mut self) {
+        let config = SaverConfig { input_bytes: 1, slice_bytes: 64, kept: 2, ..Default::default() };
+        let store = Arc::new(Store::memory());
+        self.snapshots = Some(Snapshots { store, config, inline: true });
+    }
+
+    /// The input offset of the newest snapshot.
+    pub(crate) fn kept(&self) -> Option<u64> {
+        let input = Partition::new("records.accepted", 0);
+        let newest = self.snapshots.as_ref()?.newest("windowing", &input).unwrap();
+        newest.map(|header| header.offset)
+    }
+
     /// Everything sent so far goes through a new worker.
-    pub(crate) fn run(&self) -> Result<(), control::StageError> {
+    pub(crate) fn run(&self) -> Result<(), StageError> {
         settle(&mut self.worker(1_000))
     }
 
@@ -204,12 +249,21 @@ impl World {
         let messages = self.read("detection.requested");
         let batches: Vec<_> =
             messages.iter().map(|value| wire::rows::decode_requested(value).unwrap()).collect();
-        let mut next = 1;
+        let (mut epoch, mut next) = (0, 1);
         for batch in &batches {
+            if batch.first.epoch > epoch {
+                (epoch, next) = (batch.first.epoch, 1);
+            }
+            assert_eq!(batch.first.epoch, epoch, "epochs never go back");
             assert_eq!(batch.first.number, next, "without hole or repeat");
             next += batch.items.len() as u64;
         }
         batches
+    }
+
+    /// Epoch and first number of each batch.
+    pub(crate) fn epochs(&self) -> Vec<(u32, u64)> {
+        self.requested().iter().map(|batch| (batch.first.epoch, batch.first.number)).collect()
     }
 
     /// What is to be scored, such as `k#3@500 [1.5] late drift` or `tick 500`, in milliseconds.
@@ -281,7 +335,7 @@ fn line(batch: &Batch, item: &Item) -> String {
 }
 
 /// Steps until nothing happens any more.
-pub(crate) fn settle(worker: &mut Worker<WindowingProcessor>) -> Result<(), control::StageError> {
+pub(crate) fn settle(worker: &mut Worker<WindowingProcessor>) -> Result<(), StageError> {
     for _ in 0..100_000 {
         if worker.step()? == Step::Idle {
             return Ok(());

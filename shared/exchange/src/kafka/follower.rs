@@ -9,7 +9,7 @@ use rdkafka::{
 };
 
 use super::{
-    Quiet,
+    KafkaOptions, Quiet,
     client::{self, ASK, Kind, fatal},
     reader::list,
     topics::Cluster,
@@ -18,6 +18,9 @@ use crate::{
     deadline::Deadline,
     port::{Error, FollowFrom, Follower, Message, Offset, Partition},
 };
+
+/// The longest wait for one event.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// A follower.
 pub(super) struct KafkaFollower {
@@ -58,24 +61,7 @@ impl KafkaFollower {
             };
             following.push(Following { position, at_end: false, probing: None, proven: 0 });
         }
-        let options = &cluster.options;
-        let mut config = client::config(options);
-        let read_ahead = options.read_ahead_bytes_max / 1024 / 4;
-        config
-            // librdkafka wants a name to assign partitions; nothing joins under it.
-            .set("group.id", format!("{}-follower", options.client_id))
-            .set("isolation.level", "read_committed")
-            .set("enable.auto.commit", "false")
-            .set("enable.auto.offset.store", "false")
-            .set("auto.offset.reset", "error")
-            .set("enable.partition.eof", "true")
-            .set("queued.max.messages.kbytes", read_ahead.max(1_024).to_string())
-            .set("fetch.queue.backoff.ms", "5")
-            .set("fetch.wait.max.ms", "100");
-        client::override_settings(&mut config, options, Kind::Consumer);
-        let consumer: BaseConsumer<Quiet> = config
-            .create_with_context(Quiet::default())
-            .map_err(|error| fatal("the Kafka settings are refused", &error))?;
+        let consumer = consumer(&cluster.options, &topic)?;
         let follower = Self { cluster: Arc::clone(cluster), topic, consumer, following };
         follower.assign()?;
         Ok(follower)
@@ -149,6 +135,53 @@ impl KafkaFollower {
             }
         }
     }
+}
+
+fn consumer(options: &KafkaOptions, topic: &str) -> Result<BaseConsumer<Quiet>, Error> {
+    let mut config = client::config(options);
+    let read_ahead = options.read_ahead_bytes_max / 1024 / 4;
+    config
+        // librdkafka wants a name to assign partitions; nothing joins under it.
+        .set("group.id", format!("{}-follower", options.client_id))
+        .set("isolation.level", "read_committed")
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "error")
+        .set("enable.partition.eof", "true")
+        .set("queued.max.messages.kbytes", read_ahead.max(1_024).to_string())
+        .set("fetch.queue.backoff.ms", "5")
+        .set("fetch.wait.max.ms", "100");
+    client::override_settings(&mut config, options, Kind::Consumer);
+    config
+        .create_with_context(Quiet::default())
+        .map_err(|error| fatal(&format!("following {topic}"), &error))
+}
+
+/// Whether a partition shows a committed message from this offset on. Aborted transactions leave offsets
+/// behind and nothing else, so only reading tells.
+pub(super) fn shows_any(
+    cluster: &Cluster,
+    partition: &Partition,
+    from: Offset,
+) -> Result<bool, Error> {
+    let asked = format!("reading {partition}");
+    let consumer = consumer(&cluster.options, &partition.topic)?;
+    let from = std::iter::once((partition.clone(), client::raw(from)));
+    consumer.assign(&list(from)?).map_err(|error| fatal(&asked, &error))?;
+    let deadline = Deadline::after(ASK);
+    let mut complaint = None;
+    while let Some(left) = deadline.left() {
+        match consumer.poll(left.min(LOOK)) {
+            Some(Ok(_)) => return Ok(true),
+            Some(Err(KafkaError::PartitionEOF(_))) => return Ok(false),
+            // What was there a moment ago is gone, so it was written.
+            Some(Err(KafkaError::MessageConsumption(Code::AutoOffsetReset))) => return Ok(true),
+            Some(Err(error)) => complaint = Some(error),
+            None => {}
+        }
+    }
+    let why = complaint.map_or_else(|| format!("no answer within {ASK:?}"), |e| e.to_string());
+    Err(Error::Unavailable { what: format!("{asked}: {why}") })
 }
 
 impl Follower for KafkaFollower {

@@ -7,7 +7,6 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use super::{
     client,
     reader::{Reader, Reading},
-    rebalances::Change,
 };
 use crate::{
     deadline::{self, Deadline},
@@ -50,13 +49,11 @@ impl Reader {
         let mut gathered = Gathered::default();
         while gathered.messages == 0 {
             self.signal.clear();
-            if self.changes.is_empty() {
-                self.assign()?;
-                self.serve()?;
-            }
+            self.serve()?;
             if let Some(event) = self.change()? {
                 return Ok(event);
             }
+            self.assign()?;
             self.gather(limits, &mut gathered)?;
             if gathered.messages == 0 {
                 let Some(left) = deadline.left() else { return Ok(Event::Idle(self.ends())) };
@@ -84,22 +81,12 @@ impl Reader {
 
     /// The next change of the assignment, as an event. It stays due until it has been told.
     fn change(&mut self) -> Result<Option<Event>, Error> {
-        while let Some(change) = self.changes.pop_front() {
-            match change {
-                Change::Revoked(partitions) => {
-                    let known = self.revoked(partitions);
-                    if !known.is_empty() {
-                        return Ok(Some(Event::Revoked(known)));
-                    }
-                }
-                Change::Assigned(partitions) => match self.assigned(&partitions) {
-                    Ok(assignments) => return Ok(Some(Event::Assigned(assignments))),
-                    Err(error) => {
-                        self.changes.push_front(Change::Assigned(partitions));
-                        return Err(error);
-                    }
-                },
-            }
+        if !self.gone.is_empty() {
+            let gone = std::mem::take(&mut self.gone);
+            return Ok(Some(Event::Revoked(gone.into_iter().collect())));
+        }
+        if !self.come.is_empty() {
+            return Ok(Some(Event::Assigned(self.assigned()?)));
         }
         Ok(None)
     }
@@ -116,12 +103,17 @@ impl Reader {
             let Some(reading) = self.readings.get_mut(&partition) else { continue };
             match reading.gather(&partition, limits, gathered) {
                 Ok(()) => {}
-                Err(KafkaError::MessageConsumption(Code::AutoOffsetReset)) => {
-                    let wanted = reading.position;
-                    let (first, _) = self.cluster.watermarks(&partition)?;
-                    return Err(Error::Lost { partition, wanted, first });
+                Err(KafkaError::MessageConsumption(Code::AutoOffsetReset)) => reading.lost = true,
+                Err(error) => {
+                    self.check(&error)?;
+                    continue;
                 }
-                Err(error) => self.check(&error)?,
+            }
+            // What was gathered before has to be delivered first.
+            if reading.lost && gathered.messages == 0 {
+                let wanted = reading.position;
+                let (first, _) = self.cluster.watermarks(&partition)?;
+                return Err(Error::Lost { partition, wanted, first });
             }
             if gathered.full {
                 break;

@@ -75,7 +75,20 @@ impl KafkaMember {
             return Err(Failure::End(Error::Fatal { what }));
         };
         let list = list(offsets).map_err(Failure::End)?;
-        self.writer.transact(&outputs.messages, &list, &metadata, fault)
+        match self.writer.transact(&outputs.messages, &list, &metadata, fault) {
+            Err(Failure::GivenUp(reason)) => {
+                // If it was not the broker but another process, that one has our seat in the group, too.
+                if let Some(death) = client::death(consumer.client(), &self.reader.group) {
+                    return Err(Failure::End(death));
+                }
+                match self.writer.reopen() {
+                    Ok(()) => Err(Failure::Abort(reason)),
+                    Err(Error::Unavailable { what }) => Err(Failure::End(Error::Fatal { what })),
+                    Err(error) => Err(Failure::End(error)),
+                }
+            }
+            done => done,
+        }
     }
 }
 
@@ -165,7 +178,7 @@ impl KafkaMember {
                 Ok(CommitOutcome::Committed)
             }
             Err(Failure::Full) => Ok(CommitOutcome::Full),
-            Err(Failure::Abort(reason) | Failure::Late(reason)) => {
+            Err(Failure::Abort(reason) | Failure::Late(reason) | Failure::GivenUp(reason)) => {
                 let Group { name: group, member, .. } = &self.reader.group;
                 tracing::warn!(group, member, reason, "transaction aborted, partitions rewound");
                 self.reader.rewind()?;

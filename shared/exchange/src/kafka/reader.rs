@@ -1,10 +1,11 @@
 //! The consumer of one member: which partitions it has, where it reads them, what it has committed.
 //!
-//! Each partition is read through a queue of its own, because rust-rdkafka's end-of-partition event does not say
-//! of which topic; and a partition that is not started is simply not assigned to librdkafka yet.
+//! Each partition is read through a queue of its own, because rust-rdkafka's end-of-partition event
+//! does not say of which topic. librdkafka gets to know of a partition only once it is started: the
+//! group's assignment is answered by nothing, and each partition is added when its state is ready.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Arc, mpsc},
     thread,
     time::{Duration, Instant},
@@ -27,9 +28,17 @@ use crate::port::{Assignment, Committed, Error, Group, Message, Offset, Partitio
 /// How long a consumer may take to close before it is left to itself.
 const CLOSE_MAX: Duration = Duration::from_secs(5);
 
+/// The most events served at one look.
+const SERVED_MAX: usize = 1_000;
+
+/// `RD_KAFKA_OFFSET_INVALID`: for lists in which only the partitions count.
+const NO_OFFSET: i64 = -1_001;
+
 /// A started partition.
 pub(super) struct Reading {
     pub(super) queue: PartitionQueue<Rebalances>,
+    /// Whether librdkafka was told to read it.
+    handed: bool,
     /// Where it was started.
     pub(super) began: Offset,
     /// The next offset to deliver.
@@ -41,6 +50,8 @@ pub(super) struct Reading {
     pub(super) at_end: bool,
     /// Whether the end was told of.
     pub(super) told_at_end: bool,
+    /// The next offset to deliver is gone.
+    pub(super) lost: bool,
     /// Read from librdkafka, but of another kind than the batch, or too much for it.
     pub(super) held_back: VecDeque<Message>,
 }
@@ -53,12 +64,12 @@ pub(super) struct Reader {
     consumer: Option<Arc<BaseConsumer<Rebalances>>>,
     pub(super) signal: Arc<Signal>,
     pub(super) readings: BTreeMap<Partition, Reading>,
-    /// Assigned but not started, with what is committed.
+    /// Told of but not started, with what is committed.
     awaiting: BTreeMap<Partition, Option<Committed>>,
-    /// Started since the last poll: librdkafka gets a whole assignment at once.
-    starting: Vec<(Partition, Offset)>,
-    /// The group's assignment has to be answered even if it is empty.
-    pub(super) changes: VecDeque<Change>,
+    /// Revoked or rewound, to be told of first.
+    pub(super) gone: BTreeSet<Partition>,
+    /// Assigned or rewound, to be told of then.
+    pub(super) come: BTreeSet<Partition>,
     /// When the last batch was returned.
     pub(super) batch_at: Option<Instant>,
     /// Which partition comes first.
@@ -88,8 +99,8 @@ impl Reader {
             signal,
             readings: BTreeMap::new(),
             awaiting: BTreeMap::new(),
-            starting: Vec::new(),
-            changes: VecDeque::new(),
+            gone: BTreeSet::new(),
+            come: BTreeSet::new(),
             batch_at: None,
             turn: 0,
         })
@@ -99,12 +110,14 @@ impl Reader {
         self.consumer.as_ref().expect("the consumer is taken only by the drop")
     }
 
-    /// Lets the group's changes and the client's errors in. Must not be called while a batch is in the making or
-    /// uncommitted: a revocation takes effect at once.
+    /// Lets the group's changes and the client's errors in. Must not be called while a batch is in the
+    /// making or uncommitted: a revocation takes effect at once.
     pub(super) fn serve(&mut self) -> Result<(), Error> {
-        // Some events are served without a result, so silence is no sign that there are none left.
-        for _ in 0..4 {
+        for _ in 0..SERVED_MAX {
+            let before = self.consumer().context().served();
             match self.consumer().poll(Duration::ZERO) {
+                None if self.consumer().context().served() == before => break,
+                // Served without a result.
                 None => {}
                 Some(Ok(message)) => {
                     // Not seen: each partition has its own queue before it is assigned.
@@ -113,8 +126,12 @@ impl Reader {
                 Some(Err(error)) => self.check(&error)?,
             }
         }
-        let changes = self.consumer().context().take();
-        self.changes.extend(changes);
+        for change in self.consumer().context().take() {
+            match change {
+                Change::Assigned(partitions) => self.come.extend(partitions),
+                Change::Revoked(partitions) => self.revoked(partitions),
+            }
+        }
         Ok(())
     }
 
@@ -140,31 +157,31 @@ impl Reader {
         }
     }
 
-    /// Takes over assigned partitions; their committed offsets are asked for here, outside the callback.
-    pub(super) fn assigned(&mut self, partitions: &[Partition]) -> Result<Vec<Assignment>, Error> {
-        let committed = self.committed(partitions)?;
-        let mut assignments = Vec::with_capacity(committed.len());
-        for (partition, committed) in committed {
-            self.awaiting.insert(partition.clone(), committed.clone());
-            assignments.push(Assignment { partition, committed });
+    /// Forgets what was revoked; the member is told if it knew of it.
+    fn revoked(&mut self, partitions: Vec<Partition>) {
+        for partition in partitions {
+            self.come.remove(&partition);
+            let read = self.readings.remove(&partition).is_some();
+            let awaited = self.awaiting.remove(&partition).is_some();
+            if read || awaited {
+                self.gone.insert(partition);
+            }
         }
-        Ok(assignments)
     }
 
-    /// Drops what was revoked and returns what of it was known.
-    pub(super) fn revoked(&mut self, partitions: Vec<Partition>) -> Vec<Partition> {
-        let mut known = partitions;
-        known.retain(|partition| {
-            let read = self.readings.remove(partition).is_some();
-            let awaited = self.awaiting.remove(partition).is_some();
-            read || awaited
-        });
-        known
+    /// Takes over the partitions that have come; their committed offsets are asked for here, outside the
+    /// callback.
+    pub(super) fn assigned(&mut self) -> Result<Vec<Assignment>, Error> {
+        let committed = self.committed(&self.come)?;
+        self.come.clear();
+        self.awaiting.extend(committed.clone());
+        let of = |(partition, committed)| Assignment { partition, committed };
+        Ok(committed.into_iter().map(of).collect())
     }
 
     fn committed(
         &self,
-        partitions: &[Partition],
+        partitions: &BTreeSet<Partition>,
     ) -> Result<BTreeMap<Partition, Option<Committed>>, Error> {
         let mut list = TopicPartitionList::with_capacity(partitions.len());
         for partition in partitions {
@@ -220,57 +237,52 @@ impl Reader {
         let wake = Arc::clone(&self.signal);
         queue.set_nonempty_callback(move || wake.set());
         self.awaiting.remove(partition);
-        self.starting.push((partition.clone(), position));
         let replay_until = committed.as_ref().map_or(0, |committed| committed.offset);
         let reading = Reading {
             queue,
+            handed: false,
             began: position,
             position,
             committed,
             replay_until,
             at_end: false,
             told_at_end: false,
+            lost: false,
             held_back: VecDeque::new(),
         };
         self.readings.insert(partition.clone(), reading);
         Ok(())
     }
 
-    /// Hands the started partitions to librdkafka, with their offsets.
+    /// Hands the partitions started since to librdkafka, with their offsets.
     pub(super) fn assign(&mut self) -> Result<(), Error> {
-        if let Some(partition) = self.awaiting.keys().next() {
-            let what = format!("{partition} was assigned but not started before the next poll");
-            return Err(Error::Fatal { what });
+        let mut starting = Vec::new();
+        for (partition, reading) in &mut self.readings {
+            if !reading.handed {
+                reading.handed = true;
+                starting.push((partition.clone(), client::raw(reading.position)));
+            }
         }
-        if self.starting.is_empty() {
+        if starting.is_empty() {
             return Ok(());
         }
-        let list = list(self.starting.drain(..).map(|(p, offset)| (p, client::raw(offset))))?;
-        let assigned = self.consumer().incremental_assign(&list);
+        let assigned = self.consumer().incremental_assign(&list(starting.into_iter())?);
         assigned.map_err(|error| fatal("starting partitions", &error))
     }
 
-    /// Makes everything come again, as after a crash.
+    /// Makes what was started come again, as after a crash. What waits to be started goes on waiting.
     pub(super) fn rewind(&mut self) -> Result<(), Error> {
-        let partitions: Vec<Partition> = self.readings.keys().cloned().collect();
-        self.readings.clear();
+        let readings = std::mem::take(&mut self.readings);
+        self.gone.extend(readings.keys().cloned());
+        // The group may have taken everything away: its revocation follows, and unassigns.
         if self.consumer().assignment_lost() {
-            // The group took them away: its revocation follows, and finds nothing left.
-            self.changes.push_front(Change::Revoked(partitions.clone()));
-            for partition in partitions {
-                self.awaiting.insert(partition, None);
-            }
             return Ok(());
         }
-        let list = list(partitions.iter().map(|partition| (partition.clone(), -1001)))?;
+        let handed = readings.iter().filter(|(_, reading)| reading.handed);
+        let list = list(handed.map(|(partition, _)| (partition.clone(), NO_OFFSET)))?;
         let unassigned = self.consumer().incremental_unassign(&list);
-        unassigned.map_err(|error| fatal("rewinding partitions", &error))?;
-        for partition in &partitions {
-            self.awaiting.insert(partition.clone(), None);
-        }
-        self.changes.push_front(Change::Assigned(partitions.clone()));
-        self.changes.push_front(Change::Revoked(partitions));
-        Ok(())
+        self.come.extend(readings.into_keys());
+        unassigned.map_err(|error| fatal("rewinding partitions", &error))
     }
 }
 
@@ -290,17 +302,8 @@ pub(super) fn list(
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        // An assignment that was never answered would keep the consumer from closing.
-        if !self.awaiting.is_empty() || !self.starting.is_empty() {
-            let awaiting = std::mem::take(&mut self.awaiting).into_keys().map(|p| (p, -1));
-            let starting = self.starting.drain(..).map(|(p, offset)| (p, client::raw(offset)));
-            if let Ok(list) = list(awaiting.chain(starting)) {
-                let _ = self.consumer().incremental_assign(&list);
-            }
-        }
         self.readings.clear();
         let Some(consumer) = self.consumer.take() else { return };
-        consumer.context().close();
         // librdkafka's close can wait for ever; a process that wants to end must not.
         let (done, closed) = mpsc::sync_channel(1);
         thread::spawn(move || {

@@ -4,7 +4,7 @@
 use std::{
     sync::{
         Condvar, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -14,7 +14,7 @@ use rdkafka::{
     bindings::rd_kafka_resp_err_t as RawError,
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, Consumer, ConsumerContext},
-    error::KafkaError,
+    error::{KafkaError, KafkaResult},
 };
 
 use super::Quiet;
@@ -52,12 +52,16 @@ impl Signal {
     }
 }
 
-/// Hears of rebalances. An assignment is answered by [`Reader::assign`], once its partitions are started.
+/// Hears of rebalances and answers them at once: an assignment by nothing, because [`Reader::start`] adds its
+/// partitions one by one; a revocation by what librdkafka was given of it.
+///
+/// [`Reader::start`]: super::reader::Reader::start
 #[derive(Default)]
 pub(super) struct Rebalances {
     quiet: Quiet,
     changes: Mutex<Vec<Change>>,
-    closing: AtomicBool,
+    /// Events served so far.
+    served: AtomicUsize,
 }
 
 impl Rebalances {
@@ -66,9 +70,10 @@ impl Rebalances {
         std::mem::take(&mut self.changes.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// From now on every rebalance is answered at once.
-    pub(super) fn close(&self) {
-        self.closing.store(true, Ordering::Release);
+    /// How many events were served so far. A poll that returns nothing and leaves this as it was has found the
+    /// queue empty.
+    pub(super) fn served(&self) -> usize {
+        self.served.load(Ordering::Relaxed)
     }
 
     fn tell(&self, change: Change) {
@@ -78,6 +83,7 @@ impl Rebalances {
 
 impl ClientContext for Rebalances {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
+        self.served.fetch_add(1, Ordering::Relaxed);
         self.quiet.log(level, facility, text);
     }
 
@@ -93,7 +99,7 @@ impl ConsumerContext for Rebalances {
         error: RawError,
         list: &mut TopicPartitionList,
     ) {
-        let closing = self.closing.load(Ordering::Acquire);
+        self.served.fetch_add(1, Ordering::Relaxed);
         let partitions: Vec<Partition> = list
             .elements()
             .iter()
@@ -101,19 +107,13 @@ impl ConsumerContext for Rebalances {
             .collect();
         let answered = match error {
             RawError::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
-                if closing || partitions.is_empty() {
-                    consumer.incremental_assign(list)
-                } else {
-                    self.tell(Change::Assigned(partitions));
-                    Ok(())
-                }
+                self.tell(Change::Assigned(partitions));
+                consumer.incremental_assign(&TopicPartitionList::new())
             }
             // No work between "revoked" and "unassigned".
             _ => {
-                let answered = consumer.incremental_unassign(list);
-                if !partitions.is_empty() {
-                    self.tell(Change::Revoked(partitions));
-                }
+                let answered = unassign(consumer, list);
+                self.tell(Change::Revoked(partitions));
                 answered
             }
         };
@@ -121,4 +121,17 @@ impl ConsumerContext for Rebalances {
             tracing::warn!(%error, "rebalance not answered");
         }
     }
+}
+
+/// Takes partitions from librdkafka. It refuses to give what it has not, so those that are not started yet are
+/// left out.
+fn unassign(consumer: &BaseConsumer<Rebalances>, list: &TopicPartitionList) -> KafkaResult<()> {
+    let reading = consumer.assignment()?;
+    let mut both = TopicPartitionList::new();
+    for element in list.elements() {
+        if reading.find_partition(element.topic(), element.partition()).is_some() {
+            both.add_partition(element.topic(), element.partition());
+        }
+    }
+    consumer.incremental_unassign(&both)
 }

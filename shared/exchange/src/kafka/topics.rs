@@ -16,6 +16,7 @@ use rdkafka::{
 use super::{
     KafkaOptions, Quiet,
     client::{self, ASK, Kind, unavailable},
+    follower::shows_any,
 };
 use crate::{
     checks::check_partitions,
@@ -114,6 +115,27 @@ impl Cluster {
             Err(error) => {
                 Err(unavailable(&format!("asking for the offsets of {partition}"), &error))
             }
+        }
+    }
+
+    /// Whether anything was ever committed to a partition.
+    pub(super) fn written(&self, partition: &Partition) -> Result<bool, Error> {
+        let partitions = self.expect_partitions(&partition.topic)?;
+        if partition.number >= partitions {
+            return Err(Error::Topic {
+                what: format!(
+                    "topic {} has no partition {}, only 0 to {}",
+                    partition.topic,
+                    partition.number,
+                    partitions - 1
+                ),
+            });
+        }
+        match self.watermarks(partition)? {
+            (_, 0) => Ok(false),
+            (0, _) => shows_any(self, partition, 0),
+            // What was there first is gone, so it was there.
+            _ => Ok(true),
         }
     }
 

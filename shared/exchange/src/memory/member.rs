@@ -2,34 +2,34 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    sync::{Arc, MutexGuard, PoisonError},
+    sync::Arc,
     time::Instant,
 };
 
 use super::{
     Shared,
+    cursor::Cursor,
     state::{State, TopicIndex},
+    writing::Writing,
 };
 use crate::{
-    deadline::{self, Deadline},
     faults::Fault,
     port::{
-        Assignment, Batch, CommitOutcome, Committed, Error, Event, Group, Member, Message, Offset,
-        Outputs, Partition, PollLimits, Slice, Start,
+        Assignment, CommitOutcome, Committed, Error, Event, Group, Member, Offset, Outputs,
+        Partition, PollLimits, Start,
     },
 };
 
 /// A started partition.
-struct Reading {
-    topic: TopicIndex,
+pub(super) struct Reading {
+    pub(super) topic: TopicIndex,
     /// Where it was started.
     began: Offset,
-    /// The next offset to deliver.
-    position: Offset,
+    pub(super) cursor: Cursor,
     /// What lies below is replay.
-    replay_until: Offset,
+    pub(super) replay_until: Offset,
     /// Whether the end was told of since the last message.
-    told_at_end: bool,
+    pub(super) told_at_end: bool,
 }
 
 /// A member in memory.
@@ -37,25 +37,17 @@ pub(super) struct MemoryMember {
     shared: Arc<Shared>,
     group: Group,
     join: u64,
-    reading: BTreeMap<Partition, Reading>,
+    pub(super) reading: BTreeMap<Partition, Reading>,
+    /// Told of as assigned, but not started.
+    awaiting: BTreeSet<Partition>,
     /// Events that are due before anything is read.
     due: VecDeque<Event>,
     /// The generation at which ownership was as it should be.
     settled: Option<u64>,
     /// When the last batch was returned.
-    batch_at: Option<Instant>,
+    pub(super) batch_at: Option<Instant>,
     /// Rises with every batch; which partition comes first.
-    turn: usize,
-}
-
-/// A batch in the making.
-#[derive(Default)]
-struct Gathered {
-    slices: BTreeMap<Partition, Vec<Message>>,
-    replay: bool,
-    messages: usize,
-    bytes: usize,
-    full: bool,
+    pub(super) turn: usize,
 }
 
 impl MemoryMember {
@@ -65,6 +57,7 @@ impl MemoryMember {
             group,
             join,
             reading: BTreeMap::new(),
+            awaiting: BTreeSet::new(),
             due: VecDeque::new(),
             settled: None,
             batch_at: None,
@@ -72,7 +65,7 @@ impl MemoryMember {
         }
     }
 
-    fn check_fenced(&self, state: &State) -> Result<(), Error> {
+    pub(super) fn check_fenced(&self, state: &State) -> Result<(), Error> {
         let group = state.groups.get(&self.group.name);
         match group.and_then(|group| group.members.get(&self.group.member)) {
             Some(membership) if membership.join == self.join => Ok(()),
@@ -84,7 +77,7 @@ impl MemoryMember {
     }
 
     /// Gives back what is no longer ours, then takes what is ours and free.
-    fn rebalance(&mut self, state: &mut State) -> Option<Event> {
+    pub(super) fn rebalance(&mut self, state: &mut State) -> Option<Event> {
         let group = state.groups.get(&self.group.name)?;
         if self.settled == Some(group.generation) {
             return None;
@@ -101,6 +94,7 @@ impl MemoryMember {
             for partition in &revoked {
                 group.owners.remove(partition);
                 self.reading.remove(partition);
+                self.awaiting.remove(partition);
             }
             return Some(Event::Revoked(revoked));
         }
@@ -118,115 +112,6 @@ impl MemoryMember {
         if assigned.is_empty() { None } else { Some(Event::Assigned(assigned)) }
     }
 
-    /// Adds what is there to the batch, partition by partition, live or replay but not both.
-    fn gather(
-        &mut self,
-        state: &State,
-        limits: &PollLimits,
-        gathered: &mut Gathered,
-    ) -> Result<(), Error> {
-        let partitions = self.reading.len();
-        let first = self.turn % partitions.max(1);
-        let order: Vec<Partition> =
-            self.reading.keys().cycle().skip(first).take(partitions).cloned().collect();
-        for partition in order {
-            let Some(reading) = self.reading.get_mut(&partition) else { continue };
-            let log = state.log(reading.topic, partition.number);
-            if reading.position < log.first() {
-                if gathered.messages > 0 {
-                    return Ok(());
-                }
-                let (wanted, first) = (reading.position, log.first());
-                return Err(Error::Lost { partition, wanted, first });
-            }
-            let mut found = Vec::new();
-            for message in log.from(reading.position) {
-                let replay = message.offset < reading.replay_until;
-                if gathered.messages > 0 && replay != gathered.replay {
-                    break;
-                }
-                let bytes = gathered.bytes + message.size();
-                if gathered.messages == limits.messages_max.max(1)
-                    || (gathered.messages > 0 && bytes > limits.bytes_max)
-                {
-                    gathered.full = true;
-                    break;
-                }
-                gathered.replay = replay;
-                gathered.messages += 1;
-                gathered.bytes = bytes;
-                reading.position = message.offset + 1;
-                found.push(message.clone());
-            }
-            if !found.is_empty() {
-                gathered.slices.entry(partition).or_default().append(&mut found);
-            }
-            if gathered.full {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    /// Waits until there is a batch or the deadline has passed.
-    fn wait_for_batch<'a>(
-        &mut self,
-        shared: &'a Shared,
-        mut state: MutexGuard<'a, State>,
-        limits: &PollLimits,
-    ) -> Result<Event, Error> {
-        let deadline = Deadline::after(limits.wait);
-        let mut gathered = Gathered::default();
-        loop {
-            self.check_fenced(&state)?;
-            if gathered.messages == 0
-                && let Some(event) = self.rebalance(&mut state)
-            {
-                shared.changed.notify_all();
-                return Ok(event);
-            }
-            self.gather(&state, limits, &mut gathered)?;
-            let deadline = match self.batch_at {
-                _ if gathered.messages == 0 => deadline,
-                Some(batch_at) if !gathered.full => Deadline::at(batch_at + limits.cycle),
-                _ => break,
-            };
-            let Some(left) = deadline.left() else { break };
-            let waited = shared.changed.wait_timeout(state, left);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
-        if gathered.messages == 0 {
-            return Ok(Event::Idle(self.ends(&state)));
-        }
-        self.turn = self.turn.wrapping_add(1);
-        self.batch_at = Some(deadline::now());
-        Ok(Event::Batch(self.batch(&state, gathered)))
-    }
-
-    fn batch(&mut self, state: &State, mut gathered: Gathered) -> Batch {
-        let mut slices = Vec::with_capacity(gathered.slices.len());
-        for (partition, reading) in &mut self.reading {
-            let at_end = state.log(reading.topic, partition.number).is_end(reading.position);
-            let messages = gathered.slices.remove(partition).unwrap_or_default();
-            if !messages.is_empty() || (at_end && !reading.told_at_end) {
-                reading.told_at_end = at_end;
-                slices.push(Slice { partition: partition.clone(), messages, at_end });
-            }
-        }
-        Batch { slices, replay: gathered.replay }
-    }
-
-    fn ends(&mut self, state: &State) -> Vec<Partition> {
-        let mut ends = Vec::new();
-        for (partition, reading) in &mut self.reading {
-            if state.log(reading.topic, partition.number).is_end(reading.position) {
-                reading.told_at_end = true;
-                ends.push(partition.clone());
-            }
-        }
-        ends
-    }
-
     /// The offsets to commit: where something was delivered, nothing was committed yet, or metadata is given.
     fn offsets(
         &self,
@@ -241,8 +126,8 @@ impl MemoryMember {
         for (partition, reading) in &self.reading {
             let before = group.and_then(|group| group.committed.get(partition));
             let offset = match before {
-                Some(before) => reading.position.max(before.offset),
-                None => reading.position,
+                Some(before) => reading.cursor.position().max(before.offset),
+                None => reading.cursor.position(),
             };
             let named = metadata.remove(partition);
             if named.is_some() || before.is_none_or(|before| before.offset != offset) {
@@ -264,16 +149,17 @@ impl MemoryMember {
         offsets: Vec<(Partition, Committed)>,
     ) -> Result<CommitOutcome, Error> {
         let shared = Arc::clone(&self.shared);
-        let Ok(placed) = state.place(&outputs.messages, shared.options.message_bytes_max)? else {
+        let (bytes_max, disk) = (shared.options.message_bytes_max, shared.disk.as_ref());
+        let Ok(placed) = state.place(&outputs.messages, bytes_max, disk)? else {
             return Ok(CommitOutcome::Full);
         };
         let fault = shared.options.faults.as_ref().and_then(|hook| hook(&self.group));
         if matches!(fault, None | Some(Fault::DieAfter)) {
             let now_ms = (shared.options.clock)();
-            state.append(&outputs.messages, &placed, now_ms);
-            state.burn(&placed);
-            if let Some(group) = state.groups.get_mut(&self.group.name) {
-                group.committed.extend(offsets);
+            let commit = Some((self.group.name.as_str(), offsets));
+            let writing = Writing { outputs: &outputs.messages, now_ms, commit };
+            if state.write(&placed, writing, disk)?.is_none() {
+                return Ok(CommitOutcome::Full);
             }
         }
         if fault == Some(Fault::Rewind) {
@@ -294,8 +180,10 @@ impl MemoryMember {
                 committed: group.committed.get(partition).cloned(),
             })
             .collect();
-        let revoked = std::mem::take(&mut self.reading).into_keys().collect();
-        self.due.extend([Event::Revoked(revoked), Event::Assigned(assignments)]);
+        let revoked: Vec<Partition> = std::mem::take(&mut self.reading).into_keys().collect();
+        if !revoked.is_empty() {
+            self.due.extend([Event::Revoked(revoked), Event::Assigned(assignments)]);
+        }
     }
 }
 
@@ -304,10 +192,14 @@ impl Member for MemoryMember {
         let shared = Arc::clone(&self.shared);
         let state = shared.lock();
         self.check_fenced(&state)?;
-        match self.due.pop_front() {
-            Some(event) => Ok(event),
-            None => self.wait_for_batch(&shared, state, limits),
+        let event = match self.due.pop_front() {
+            Some(event) => event,
+            None => self.wait_for_batch(&shared, state, limits)?,
+        };
+        if let Event::Assigned(assignments) = &event {
+            self.awaiting.extend(assignments.iter().map(|assigned| assigned.partition.clone()));
         }
+        Ok(event)
     }
 
     fn start(&mut self, partition: &Partition, start: Start) -> Result<(), Error> {
@@ -316,8 +208,9 @@ impl Member for MemoryMember {
         self.check_fenced(&state)?;
         let topic = state.topic(&partition.topic)?;
         let group = state.groups.get(&self.group.name);
-        if group.and_then(|group| group.owners.get(partition)) != Some(&self.group.member) {
-            let what = format!("{partition} is not assigned to member {}", self.group.member);
+        if !self.awaiting.contains(partition) {
+            let member = &self.group.member;
+            let what = format!("{partition} does not wait for a start by member {member}");
             return Err(Error::Fatal { what });
         }
         let committed = group.and_then(|group| group.committed.get(partition));
@@ -332,9 +225,10 @@ impl Member for MemoryMember {
             return Err(Error::Lost { partition: partition.clone(), wanted: position, first });
         }
         let replay_until = committed.map_or(0, |committed| committed.offset);
-        let reading =
-            Reading { topic, began: position, position, replay_until, told_at_end: false };
+        let cursor = Cursor::new(position);
+        let reading = Reading { topic, began: position, cursor, replay_until, told_at_end: false };
         self.reading.insert(partition.clone(), reading);
+        self.awaiting.remove(partition);
         Ok(())
     }
 
@@ -381,10 +275,7 @@ impl Member for MemoryMember {
     fn release(&mut self, partition: &Partition, offset: Offset) -> Result<(), Error> {
         let mut state = self.shared.lock();
         self.check_fenced(&state)?;
-        let group = state.groups.entry(self.group.name.clone()).or_default();
-        let released = group.released.entry(partition.clone()).or_default();
-        *released = offset.max(*released);
-        Ok(())
+        state.release(&self.group.name, partition, offset, self.shared.disk.as_ref())
     }
 
     fn group(&self) -> &Group {

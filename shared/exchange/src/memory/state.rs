@@ -5,8 +5,9 @@ use std::{
     sync::Arc,
 };
 
-use super::log::{Log, cost};
+use super::log::Log;
 use crate::{
+    disk::{Disk, PartitionId, TopicRecord},
     placement::murmur2_partition,
     port::{Committed, Error, Offset, Output, Partition, TopicSpec},
 };
@@ -17,11 +18,15 @@ pub(super) type TopicIndex = usize;
 /// A topic: its description and one log per partition.
 pub(super) struct Topic {
     pub(super) spec: TopicSpec,
+    /// The number of its first partition in the store.
+    pub(super) base: PartitionId,
     pub(super) logs: Vec<Log>,
     /// Groups that ever joined; none of them may lose a message that it has not committed.
     pub(super) readers: BTreeSet<String>,
     /// The partition of the next message that has neither key nor partition.
     turn: u32,
+    /// It was found in the store: whoever creates it next says how it is to be kept.
+    pub(super) is_restored: bool,
 }
 
 /// A consumer group.
@@ -51,11 +56,8 @@ pub(super) struct State {
     pub(super) by_name: HashMap<Arc<str>, TopicIndex>,
     pub(super) groups: HashMap<String, GroupState>,
     pub(super) joins: u64,
-}
-
-/// Outputs that are known to fit, by the log they go to.
-pub(super) struct Placed {
-    places: Vec<(TopicIndex, u32)>,
+    /// Partitions of all topics.
+    pub(super) partitions: u32,
 }
 
 impl State {
@@ -98,104 +100,34 @@ impl State {
         targets
     }
 
-    /// Decides where each output goes and makes room for all of them: `Ok(Err(..))` names the partition that
-    /// has none.
-    pub(super) fn place(
-        &mut self,
-        outputs: &[Output],
-        message_bytes_max: usize,
-    ) -> Result<Result<Placed, Partition>, Error> {
-        let mut places = Vec::with_capacity(outputs.len());
-        let mut needs: BTreeMap<(TopicIndex, u32), usize> = BTreeMap::new();
-        let mut last: Option<(Arc<str>, TopicIndex)> = None;
-        for output in outputs {
-            let index = match &last {
-                Some((name, index)) if Arc::ptr_eq(name, &output.topic) => *index,
-                _ => self.topic(&output.topic)?,
-            };
-            last = Some((Arc::clone(&output.topic), index));
-            let bytes = output.size();
-            if bytes > message_bytes_max {
-                let topic = output.topic.to_string();
-                return Err(Error::Oversized { topic, bytes, bytes_max: message_bytes_max });
-            }
-            let number = self.topics[index].partition_of(output)?;
-            places.push((index, number));
-            *needs.entry((index, number)).or_default() += cost(output);
-        }
-        for (&(index, number), &room) in &needs {
-            if !self.make_room(index, number, room) {
-                let name = Arc::clone(&self.topics[index].spec.name);
-                return Ok(Err(Partition::new(name, number)));
-            }
-        }
-        Ok(Ok(Placed { places }))
+    /// A partition by its topic's place.
+    pub(super) fn partition(&self, (topic, number): (TopicIndex, u32)) -> Partition {
+        Partition::new(Arc::clone(&self.topics[topic].spec.name), number)
     }
 
-    /// Appends placed outputs and returns their partitions and offsets.
-    pub(super) fn append(
-        &mut self,
-        outputs: &[Output],
-        placed: &Placed,
-        timestamp_ms: i64,
-    ) -> Vec<(u32, Offset)> {
-        let places = placed.places.iter().zip(outputs);
-        let appended = places
-            .map(|(&(index, number), output)| {
-                let log = &mut self.topics[index].logs[number as usize];
-                (number, log.push(output, timestamp_ms))
-            })
-            .collect();
-        // A ring is cut after the append: what is written last stays.
-        for &(index, number) in &placed.places {
-            let topic = &mut self.topics[index];
-            if topic.spec.ring {
-                let log = &mut topic.logs[number as usize];
-                let newest = log.end().saturating_sub(1);
-                log.make_room(0, topic.spec.memory_bytes_max, newest);
-            }
-        }
-        appended
-    }
-
-    /// Burns one offset in every partition that a commit wrote to.
-    pub(super) fn burn(&mut self, placed: &Placed) {
-        let written: BTreeSet<(TopicIndex, u32)> = placed.places.iter().copied().collect();
-        for (index, number) in written {
-            self.topics[index].logs[number as usize].burn();
-        }
-    }
-
-    fn make_room(&mut self, index: TopicIndex, number: u32, room: usize) -> bool {
-        let topic = &mut self.topics[index];
-        let bytes_max = topic.spec.memory_bytes_max;
-        let log = &mut topic.logs[number as usize];
-        if topic.spec.ring || log.bytes() + room <= bytes_max {
-            return true;
-        }
-        if topic.spec.compacted && log.compact() && log.bytes() + room <= bytes_max {
-            return true;
-        }
-        // Nothing goes before it has to: services rebuild their state from what is kept.
-        let partition = Partition::new(Arc::clone(&topic.spec.name), number);
-        let needed = |group: &String| {
-            let group = self.groups.get(group)?;
-            let committed = group.committed.get(&partition).map(|committed| committed.offset);
-            group.released.get(&partition).copied().or(committed)
-        };
-        let passed = topic.readers.iter().map(|group| needed(group).unwrap_or(0));
-        let limit = passed.min().unwrap_or(0);
-        log.make_room(room, bytes_max, limit)
+    /// A partition's number in the store.
+    pub(super) fn id(&self, (topic, number): (TopicIndex, u32)) -> PartitionId {
+        self.topics[topic].base + number
     }
 }
 
 impl Topic {
-    pub(super) fn new(spec: TopicSpec) -> Self {
+    pub(super) fn new(spec: TopicSpec, base: PartitionId) -> Self {
         let logs = (0..spec.partitions).map(|_| Log::default()).collect();
-        Self { spec, logs, readers: BTreeSet::new(), turn: 0 }
+        Self { spec, base, logs, readers: BTreeSet::new(), turn: 0, is_restored: false }
     }
 
-    fn partition_of(&mut self, output: &Output) -> Result<u32, Error> {
+    /// As it is stored.
+    pub(super) fn record(&self) -> TopicRecord {
+        TopicRecord { spec: self.spec.clone(), readers: self.readers.iter().cloned().collect() }
+    }
+
+    /// The bound of what a partition keeps in memory of what is on the disk.
+    pub(super) fn cache_bytes_max(&self, disk: &Disk) -> usize {
+        self.spec.memory_bytes_max.min(disk.cache_bytes_max())
+    }
+
+    pub(super) fn partition_of(&mut self, output: &Output) -> Result<u32, Error> {
         let partitions = self.spec.partitions;
         match (output.partition, &output.key) {
             (Some(number), _) if number < partitions => Ok(number),

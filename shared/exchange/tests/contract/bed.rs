@@ -30,6 +30,14 @@ pub trait Bed: Send + Sync {
 
     /// What befalls the next commits, in order.
     fn faults(&self) -> &Faults;
+
+    /// Makes an exchange that trims by age forget what lies below an offset. The others forget by themselves, at
+    /// their bounds.
+    fn forget(&self, _: &Partition, _: u64) {}
+
+    /// Ends the process that the exchange lives in and starts it again, where there is such a thing. No member,
+    /// follower or appender may be left.
+    fn restart(&self) {}
 }
 
 impl dyn Bed + '_ {
@@ -194,7 +202,7 @@ impl Faults {
         self.0.lock().expect("faults").is_empty()
     }
 
-    fn hook(&self) -> FaultHook {
+    pub fn hook(&self) -> FaultHook {
         let faults = self.clone();
         Arc::new(move |_| faults.0.lock().expect("faults").pop_front())
     }
@@ -281,6 +289,11 @@ impl Bed for KafkaBed {
 
     fn faults(&self) -> &Faults {
         &self.faults
+    }
+
+    fn forget(&self, partition: &Partition, below: u64) {
+        let brokers = std::env::var("KAFKA_BOOTSTRAP").expect("the bed is open");
+        crate::kafka_only::delete_records(&brokers, partition, below);
     }
 }
 

@@ -19,6 +19,7 @@ pub fn outputs_and_offsets_are_atomic(bed: &dyn Bed) {
     let everything = bed.everything(&out);
     assert_eq!(everything, [(0, "a".into()), (0, "c".into()), (1, "b".into())]);
     seat.member.leave();
+    bed.restart();
 
     let mut again = bed.join("a", &[&topic]);
     let assigned = again.begin(Start::Committed);
@@ -77,6 +78,7 @@ pub fn a_restart_continues_at_the_committed_offset(bed: &dyn Bed) {
         Outputs { messages: Vec::new(), metadata: vec![(partition(&topic, 0), metadata.clone())] };
     assert_eq!(seat.member.commit(&outputs).expect("commit"), CommitOutcome::Committed);
     seat.member.leave();
+    bed.restart();
     bed.append(&topic, 0, numbers(5..8));
 
     let mut again = bed.join("a", &[&topic]);
@@ -90,6 +92,7 @@ pub fn a_restart_continues_at_the_committed_offset(bed: &dyn Bed) {
 pub fn metadata_stays_until_it_is_replaced(bed: &dyn Bed) {
     let topic = bed.topic("in", 1);
     let commit = |metadata: Option<&str>, expect: &str| {
+        bed.restart();
         bed.append(&topic, 0, numbers(0..1));
         let mut seat = bed.join("a", &[&topic]);
         let found = seat.begin(Start::Committed)[0]
@@ -125,6 +128,7 @@ pub fn the_start_is_committed_before_anything_was_read(bed: &dyn Bed) {
     seat.member.start(&assigned[1].partition, Start::At(2)).expect("start");
     seat.committed(Vec::new());
     drop(seat);
+    bed.restart();
 
     let mut again = bed.join("a", &[&topic]);
     let assigned = again.begin(Start::Committed);
@@ -143,6 +147,7 @@ pub fn a_death_before_the_commit_is_never_seen(bed: &dyn Bed) {
     let outputs = Outputs { messages: vec![output(&out, 0, "ghost")], metadata: Vec::new() };
     assert!(matches!(seat.member.commit(&outputs), Err(Error::Fatal { .. })));
     drop(seat);
+    bed.restart();
     // The successor ends what the dead one left open.
     let mut again = bed.join("a", &[&topic]);
     assert_eq!(again.begin(Start::Committed)[0].committed, None);
@@ -161,6 +166,7 @@ pub fn a_death_after_the_commit_repeats_nothing(bed: &dyn Bed) {
     let outputs = Outputs { messages: vec![output(&out, 0, "written")], metadata: Vec::new() };
     assert!(matches!(seat.member.commit(&outputs), Err(Error::Fatal { .. })));
     drop(seat);
+    bed.restart();
     let mut again = bed.join("a", &[&topic]);
     let committed = again.begin(Start::Committed)[0].committed.clone();
     assert_eq!(committed.map(|committed| committed.offset), Some(5));

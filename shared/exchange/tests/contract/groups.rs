@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use oddwatch_exchange::{
-    Assignment, Batch, CommitOutcome, Error, Event, Fault, Outputs, Partition, Processor, Start,
-    Step, Worker,
+    Assignment, Batch, CommitOutcome, Error, Event, Fault, Outputs, Partition, Processor, Restore,
+    Start, Step, Worker,
 };
 
 use crate::bed::{Bed, Seat, limits, numbers, output, text, values};
@@ -90,8 +90,8 @@ impl From<Error> for Stop {
 impl Processor for Copier {
     type Error = Stop;
 
-    fn restore(&mut self, _: &Assignment) -> Result<Start, Stop> {
-        Ok(Start::Committed)
+    fn restore(&mut self, _: &Assignment) -> Result<Restore, Stop> {
+        Ok(Restore::Start(Start::Committed))
     }
 
     fn drop_partition(&mut self, _: &Partition) {}

@@ -7,9 +7,30 @@ use std::{
     time::Duration,
 };
 
-use oddwatch_exchange::{CommitOutcome, Error, Event, KafkaExchange, KafkaOptions, Start};
+use futures::executor::block_on;
+use oddwatch_exchange::{
+    CommitOutcome, Error, Event, KafkaExchange, KafkaOptions, Partition, Start,
+};
+use rdkafka::{
+    ClientConfig, Offset, TopicPartitionList,
+    admin::{AdminClient, AdminOptions},
+    client::DefaultClientContext,
+};
 
 use crate::bed::{Bed, KafkaBed, numbers, output, values};
+
+/// Deletes what lies below an offset, as retention does in its own time.
+pub fn delete_records(brokers: &str, partition: &Partition, below: u64) {
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", brokers).create().expect("admin");
+    let (number, offset) = (partition.number as i32, Offset::Offset(below as i64));
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(&partition.topic, number, offset).expect("offset");
+    let deleted = block_on(admin.delete_records(&list, &AdminOptions::new())).expect("delete");
+    for element in deleted.elements() {
+        element.error().expect("delete");
+    }
+}
 
 /// Connects for one second and returns what is said about the failure.
 fn refused(options: KafkaOptions) -> String {

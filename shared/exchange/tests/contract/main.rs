@@ -1,4 +1,5 @@
-//! One contract, two adapters: every case runs on the memory exchange and on a real Kafka broker.
+//! One contract: every case runs on the memory exchange, on the same with a data directory, and on a real Kafka
+//! broker.
 //!
 //! The broker is named by `KAFKA_BOOTSTRAP` (`scripts/kafka.sh start` prints one). Without it the Kafka half says
 //! `skipped`, or fails if `ODDWATCH_REQUIRE` is `all`. Nothing here sleeps: cases wait for conditions, with a
@@ -8,10 +9,16 @@
 
 mod bed;
 mod commits;
+mod deadly;
+mod disk_bed;
+mod disk_only;
 mod groups;
 mod kafka_only;
 mod memory_only;
+mod notes;
 mod reading;
+mod releases;
+mod starts;
 mod topics;
 
 /// Makes one test per case and adapter.
@@ -21,6 +28,12 @@ macro_rules! contract {
             $(#[test]
             fn $case() {
                 crate::$module::$case(&crate::bed::MemoryBed::new());
+            })*
+        }
+        mod disk {
+            $(#[test]
+            fn $case() {
+                crate::$module::$case(&crate::disk_bed::DiskBed::new());
             })*
         }
         mod kafka {
@@ -55,6 +68,10 @@ contract! {
     groups::two_members_share_and_take_over,
     groups::groups_do_not_disturb_each_other,
     groups::a_worker_survives_whatever_befalls_its_commits,
+    deadly::an_item_that_panics_is_skipped_and_no_other,
+    deadly::an_item_that_kills_is_found_and_no_other_is_skipped,
+    deadly::a_message_of_one_deadly_item_is_skipped,
+    deadly::deaths_of_other_causes_skip_nothing,
     topics::append_answers_when_durable,
     topics::follow_needs_no_group,
     topics::a_follower_of_the_end_sees_only_what_is_new,
@@ -62,4 +79,23 @@ contract! {
     topics::topics_are_as_asked_for_or_refused,
     topics::a_topic_of_no_name_is_named,
     topics::headers_keys_and_tombstones_survive,
+    reading::a_start_at_what_is_gone_is_lost,
+    reading::the_earliest_start_is_the_first_message_kept,
+    reading::what_goes_while_it_is_read_is_lost,
+    starts::a_partition_waits_for_its_start_while_others_go_on,
+    starts::only_what_awaits_its_start_is_started,
+    starts::members_leave_whatever_awaits_its_start,
+    starts::what_awaits_its_start_moves_to_another_member,
+    starts::a_rewind_in_place_of_a_commit_makes_everything_come_again,
+    starts::a_rewind_leaves_what_awaits_its_start,
+    notes::a_note_leaves_the_offset_where_it_is,
+    notes::a_note_before_any_commit_commits_the_start,
+    notes::a_commit_keeps_what_was_noted,
+    notes::a_note_goes_with_the_partition_to_another_member,
+    notes::a_refused_note_changes_nothing,
+    notes::a_note_is_for_started_partitions_only,
+    releases::a_release_takes_nothing_that_a_restore_may_need,
+    topics::written_tells_of_what_was_ever_committed,
+    topics::what_was_written_stays_written_when_it_is_gone,
+    topics::a_partition_of_no_topic_was_not_written,
 }

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use oddwatch_exchange::{Error, Event, PollLimits, Start};
 
-use crate::bed::{Bed, numbers, partition, values};
+use crate::{
+    bed::{Bed, limits, numbers, output, partition, values},
+    releases::{forgetful, overrun},
+};
 
 pub fn order_is_kept_within_a_partition(bed: &dyn Bed) {
     let topic = bed.topic("in", 3);
@@ -95,7 +98,7 @@ pub fn starting_behind_the_committed_offset_is_replay(bed: &dyn Bed) {
     for round in 0..3 {
         bed.append(&topic, 0, numbers(round * 10..round * 10 + 10));
         first.read(10);
-        first.committed(vec![crate::bed::output(&out, 0, "round")]);
+        first.committed(vec![output(&out, 0, "round")]);
     }
     first.member.leave();
     bed.append(&topic, 0, numbers(30..40));
@@ -119,7 +122,7 @@ pub fn starting_at_an_offset_is_replay_up_to_the_committed_one(bed: &dyn Bed) {
     upstream.read(1);
     for round in 0..4 {
         let values = numbers(round * 5..round * 5 + 5);
-        upstream.committed(values.iter().map(|v| crate::bed::output(&topic, 0, v)).collect());
+        upstream.committed(values.iter().map(|v| output(&topic, 0, v)).collect());
     }
 
     let mut first = bed.join("a", &[&topic]);
@@ -135,7 +138,7 @@ pub fn starting_at_an_offset_is_replay_up_to_the_committed_one(bed: &dyn Bed) {
     assert!(seen.iter().all(|seen| seen.replay), "{seen:?}");
     // Behind the committed offset there is only a marker: the next message is live.
     seat.quiet();
-    upstream.committed(vec![crate::bed::output(&topic, 0, "20")]);
+    upstream.committed(vec![output(&topic, 0, "20")]);
     let seen = seat.read(1);
     assert_eq!((seen[0].value.as_str(), seen[0].replay), ("20", false));
 }
@@ -152,4 +155,79 @@ pub fn an_offset_past_the_end_is_lost(bed: &dyn Bed) {
     }
     seat.member.start(&assigned[0].partition, Start::Committed).expect("start elsewhere");
     assert_eq!(seat.read(3).len(), 3);
+}
+
+pub fn a_start_at_what_is_gone_is_lost(bed: &dyn Bed) {
+    let topic = forgetful(bed, "in", 2);
+    let gone = partition(&topic, 0);
+    for number in 0..2 {
+        bed.append(&topic, number, numbers(0..10));
+    }
+    let mut first = bed.join("a", &[&topic]);
+    first.begin(Start::Committed);
+    first.read(20);
+    first.committed(Vec::new());
+    first.member.leave();
+    let kept = overrun(bed, &topic, 0);
+    assert!(kept > 10, "{kept}");
+
+    let mut seat = bed.join("a", &[&topic]);
+    assert_eq!(seat.assigned().len(), 2);
+    for (start, offset) in
+        [(Start::Committed, 10), (Start::At(3), 3), (Start::At(kept - 1), kept - 1)]
+    {
+        match seat.member.start(&gone, start) {
+            Err(Error::Lost { partition, wanted, first }) => {
+                assert_eq!((partition, wanted, first), (gone.clone(), offset, kept));
+            }
+            other => panic!("{start:?}: {other:?}"),
+        }
+    }
+    // The other one is not concerned; this one can be started where something is left.
+    seat.member.start(&partition(&topic, 1), Start::Committed).expect("start");
+    seat.member.start(&gone, Start::At(kept)).expect("start");
+    let seen = seat.read(70 - kept as usize);
+    assert_eq!(seen[0].offset, kept);
+    assert!(seen.iter().all(|seen| seen.partition == 0 && !seen.replay), "{seen:?}");
+}
+
+pub fn the_earliest_start_is_the_first_message_kept(bed: &dyn Bed) {
+    let topic = forgetful(bed, "in", 1);
+    let kept = overrun(bed, &topic, 0);
+    let mut seat = bed.join("a", &[&topic]);
+    assert_eq!(seat.begin(Start::Committed)[0].committed, None);
+    assert_eq!(seat.read(60 - kept as usize)[0].offset, kept);
+    seat.member.rewind().expect("rewind");
+    seat.poll();
+    seat.begin(Start::Earliest);
+    assert_eq!(seat.read(60 - kept as usize)[0].offset, kept);
+}
+
+pub fn what_goes_while_it_is_read_is_lost(bed: &dyn Bed) {
+    let topic = forgetful(bed, "in", 2);
+    bed.append(&topic, 0, numbers(0..10));
+    let mut seat = bed.join("a", &[&topic]);
+    let assigned = seat.assigned();
+    seat.member.start(&assigned[0].partition, Start::At(4)).expect("start");
+    seat.member.start(&assigned[1].partition, Start::Committed).expect("start");
+    // It was there when the start was asked for; it is gone when it is read.
+    let kept = overrun(bed, &topic, 0);
+    // What was delivered by then is not concerned, and it is said as often as one asks.
+    for _ in 0..2 {
+        let lost = (0..100).find_map(|_| match seat.member.poll(&limits()) {
+            Err(error) => Some(error),
+            Ok(Event::Idle(_)) => None,
+            Ok(event) => panic!("unexpected {event:?}"),
+        });
+        match lost {
+            Some(Error::Lost { partition, wanted, first }) => {
+                assert_eq!((partition.number, wanted, first), (0, 4, kept));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    drop(seat);
+    let mut again = bed.join("a", &[&topic]);
+    again.begin(Start::Earliest);
+    assert_eq!(again.read(70 - kept as usize)[0].offset, kept);
 }

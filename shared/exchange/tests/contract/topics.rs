@@ -2,10 +2,13 @@
 
 use bytes::Bytes;
 use oddwatch_exchange::{
-    CommitOutcome, Error, Fault, FollowFrom, Output, Start, TopicInfo, murmur2_partition,
+    CommitOutcome, Error, Fault, FollowFrom, Output, Partition, Start, TopicInfo, murmur2_partition,
 };
 
-use crate::bed::{Bed, numbers, output, spec, text};
+use crate::{
+    bed::{Bed, numbers, output, partition, spec, text},
+    releases::{forgetful, overrun},
+};
 
 pub fn append_answers_when_durable(bed: &dyn Bed) {
     let topic = bed.topic("in", 2);
@@ -158,4 +161,51 @@ pub fn headers_keys_and_tombstones_survive(bed: &dyn Bed) {
         assert!(message.timestamp_ms > 1_600_000_000_000, "{}", message.timestamp_ms);
     }
     assert_eq!(found.len(), 2);
+}
+
+pub fn written_tells_of_what_was_ever_committed(bed: &dyn Bed) {
+    let exchange = bed.exchange();
+    let (topic, out) = (bed.topic("in", 2), bed.topic("out", 3));
+    let written = |number: u32| exchange.written(&partition(&out, number)).expect("written");
+    assert_eq!([0, 1, 2].map(written), [false; 3]);
+    bed.append(&topic, 0, numbers(0..5));
+    let mut seat = bed.join("a", &[&topic]);
+    seat.begin(Start::Committed);
+    seat.read(5);
+    // What was aborted was never there, though Kafka spends offsets on it.
+    bed.faults().plan([Fault::Rewind]);
+    assert_eq!(seat.commit(vec![output(&out, 0, "aborted")]), CommitOutcome::Rewound);
+    assert_eq!([0, 1, 2].map(written), [false; 3]);
+    seat.poll();
+    seat.begin(Start::Committed);
+    seat.read(5);
+    seat.committed(vec![output(&out, 1, "committed")]);
+    bed.append(&out, 2, numbers(0..1));
+    assert_eq!([0, 1, 2].map(written), [false, true, true]);
+    // Offsets alone are no message, neither where they are kept nor where they were read.
+    assert!(exchange.written(&partition(&topic, 0)).expect("written"));
+    assert!(!exchange.written(&partition(&topic, 1)).expect("written"));
+}
+
+pub fn what_was_written_stays_written_when_it_is_gone(bed: &dyn Bed) {
+    let (topic, out) = (bed.topic("in", 1), forgetful(bed, "out", 1));
+    bed.append(&topic, 0, numbers(0..1));
+    let mut seat = bed.join("a", &[&topic]);
+    seat.begin(Start::Committed);
+    seat.read(1);
+    seat.committed(vec![output(&out, 0, "first")]);
+    let kept = overrun(bed, &out, 0);
+    assert!(kept > 0, "nothing has gone");
+    assert!(bed.exchange().written(&partition(&out, 0)).expect("written"));
+}
+
+pub fn a_partition_of_no_topic_was_not_written(bed: &dyn Bed) {
+    let (exchange, topic) = (bed.exchange(), bed.topic("in", 2));
+    let nowhere = format!("{}nowhere", bed.prefix());
+    for (name, number) in [(nowhere.as_str(), 0), (&*topic, 2)] {
+        match exchange.written(&Partition::new(name, number)) {
+            Err(Error::Topic { what }) => assert!(what.contains(name), "{what}"),
+            other => panic!("{other:?}"),
+        }
+    }
 }

@@ -776,7 +776,7 @@ pub struct ControlEntry {
     #[prost(int64, tag = "2")]
     pub appended_at_us: i64,
     /// What is defined or removed.
-    #[prost(oneof = "control_entry::Entry", tags = "3, 4, 5, 6, 7")]
+    #[prost(oneof = "control_entry::Entry", tags = "3, 4, 5, 6, 7, 8, 9")]
     pub entry: ::core::option::Option<control_entry::Entry>,
 }
 /// Nested message and enum types in `ControlEntry`.
@@ -799,7 +799,48 @@ pub mod control_entry {
         /// The key of a definition that is removed, such as "detector/cpu".
         #[prost(string, tag = "7")]
         Removed(::prost::alloc::string::String),
+        /// An item that is skipped.
+        #[prost(message, tag = "8")]
+        Skip(super::Skip),
+        /// What states may take.
+        #[prost(message, tag = "9")]
+        Limits(super::Limits),
     }
+}
+/// What the states of windowing and detector may take, per partition.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Limits {
+    /// The most series of windowing.
+    #[prost(uint64, tag = "1")]
+    pub series_max: u64,
+    /// The most features of a series.
+    #[prost(uint64, tag = "2")]
+    pub features_max: u64,
+    /// The most rows that wait for older ones, per series.
+    #[prost(uint64, tag = "3")]
+    pub held_rows_max: u64,
+    /// The most bytes of the detector's models.
+    #[prost(uint64, tag = "4")]
+    pub model_bytes_max: u64,
+}
+/// An item on which a service panicked or died: it is skipped and refused from then on, in every replay as well.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Skip {
+    /// The service that can't take it, such as "detector".
+    #[prost(string, tag = "1")]
+    pub service: ::prost::alloc::string::String,
+    /// The partition it is read from, as "topic/number".
+    #[prost(string, tag = "2")]
+    pub partition: ::prost::alloc::string::String,
+    /// The message's offset.
+    #[prost(uint64, tag = "3")]
+    pub offset: u64,
+    /// The item's index within the message, from 0.
+    #[prost(uint64, tag = "4")]
+    pub item: u64,
+    /// What happened.
+    #[prost(string, tag = "5")]
+    pub why: ::prost::alloc::string::String,
 }
 /// A topic that ingest reads.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

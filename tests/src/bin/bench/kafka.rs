@@ -38,6 +38,7 @@ impl Bed {
             create_topics: true,
             partitions: PARTITIONS,
             records_partitions: PARTITIONS,
+            input_retention_ms: None,
             memory_bytes_max: 0,
         };
         control::set_up(&exchange, &setup, &[], Clock::System.now())?;

@@ -12,7 +12,7 @@ mod memory;
 use std::{io::Write as _, process::ExitCode};
 
 /// Anything that ends a benchmark.
-type Failed = Box<dyn std::error::Error>;
+type Failed = Box<dyn std::error::Error + Send + Sync>;
 
 const USAGE: &str = "usage: bench memory RECORDS | drain RECORDS | kafka RECORDS | latency RATE WARM_SECONDS SECONDS";
 

@@ -1,0 +1,81 @@
+//! Simulates more seeds than the tests do: `./dev simulate N [FIRST]`. Says which failed, what happened how often, and
+//! how fast it was. A single seed shows what the services log, as RUST_LOG asks for it.
+
+use std::{
+    io::Write as _,
+    process::ExitCode,
+    sync::atomic::{AtomicU64, Ordering},
+    thread,
+};
+
+use oddwatch_tests::simulation::{self, Counts, InMemory};
+use runtime::clock::Stopwatch;
+
+const USAGE: &str = "usage: simulate N [FIRST]";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let numbers: Result<Vec<u64>, _> = arguments.iter().map(|text| text.parse()).collect();
+    let (count, first) = match numbers.as_deref() {
+        Ok([count]) => (*count, 0),
+        Ok([count, first]) => (*count, *first),
+        _ => {
+            say(USAGE);
+            return ExitCode::from(2);
+        }
+    };
+    if count == 1 {
+        let filter = tracing_subscriber::EnvFilter::from_default_env();
+        let log = tracing_subscriber::fmt().with_env_filter(filter).without_time();
+        log.with_writer(std::io::stderr).init();
+    }
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let next = AtomicU64::new(first);
+    let watch = Stopwatch::start();
+    let results: Vec<(Counts, u64)> = thread::scope(|scope| {
+        let workers: Vec<_> =
+            (0..threads).map(|_| scope.spawn(|| work(&next, first + count))).collect();
+        workers.into_iter().filter_map(|worker| worker.join().ok()).collect()
+    });
+    let seconds = watch.elapsed().as_secs_f64();
+    let mut all = Counts::new();
+    for (what, times) in results.iter().flat_map(|(counts, _)| counts) {
+        *all.entry(what.clone()).or_default() += times;
+    }
+    for (what, times) in &all {
+        say(&format!("{times:>12} {what}"));
+    }
+    let failed: u64 = results.iter().map(|(_, failed)| failed).sum();
+    let rate = count as f64 / seconds;
+    say(&format!(
+        "{count} seeds in {seconds:.1} s on {threads} threads, {rate:.0} a second; {failed} failed"
+    ));
+    if failed == 0 && results.len() == threads { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Takes seeds until there are no more; returns what happened, and how many failed.
+fn work(next: &AtomicU64, end: u64) -> (Counts, u64) {
+    let (mut all, mut failed) = (Counts::new(), 0);
+    loop {
+        let seed = next.fetch_add(1, Ordering::Relaxed);
+        if seed >= end {
+            return (all, failed);
+        }
+        match simulation::run(seed, &InMemory) {
+            Ok(report) => {
+                for (what, times) in report.counts {
+                    *all.entry(what).or_default() += times;
+                }
+            }
+            Err(wrong) => {
+                failed += 1;
+                say(&format!("FAILED: {wrong}"));
+            }
+        }
+    }
+}
+
+fn say(line: &str) {
+    // Nobody is left to tell if it is closed.
+    let _ = writeln!(std::io::stdout(), "{line}");
+}

@@ -130,7 +130,8 @@ impl OwnBroker {
     /// # Errors
     /// What `scripts/kafka.sh` says.
     pub fn start(name: &str) -> Result<Self, String> {
-        let mut broker = Self { name: name.to_owned(), address: String::new(), is_forgotten: false };
+        let mut broker =
+            Self { name: name.to_owned(), address: String::new(), is_forgotten: false };
         broker.run("wipe")?;
         broker.address = broker.run("start")?.trim().to_owned();
         Ok(broker)

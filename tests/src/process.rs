@@ -244,7 +244,8 @@ fn binary() -> &'static Path {
         // target/PROFILE/deps/test-hash, or target/PROFILE/name for a binary.
         let test = env::current_exe().expect("a test knows its own path");
         let beside = test.parent().unwrap_or(&test);
-        let folder = if beside.ends_with("deps") { beside.parent().unwrap_or(beside) } else { beside };
+        let folder =
+            if beside.ends_with("deps") { beside.parent().unwrap_or(beside) } else { beside };
         let target = folder.parent().unwrap_or(folder);
         let binary = folder.join("oddwatch");
         let built_at = fs::metadata(&binary).and_then(|found| found.modified());

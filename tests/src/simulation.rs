@@ -57,19 +57,27 @@ impl Bed for InMemory {
 pub type Counts = BTreeMap<String, u64>;
 
 /// What a seed has come to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
+pub struct Run {
     /// What has happened.
     pub counts: Counts,
-    /// A hash of everything that was committed.
-    pub fingerprint: u64,
+    /// What was judged, and found to be good.
+    pub evidence: Evidence,
+}
+
+impl Run {
+    /// A hash of everything that was committed: FNV-1a (Fowler, Noll & Vo).
+    pub fn fingerprint(&self) -> u64 {
+        self.evidence.committed.bytes().flatten().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+        })
+    }
 }
 
 /// Simulates a seed and judges it.
 ///
 /// # Errors
 /// What is wrong with it, and how to see it again.
-pub fn run(seed: u64, bed: &dyn Bed) -> Result<Report, String> {
+pub fn run(seed: u64, bed: &dyn Bed) -> Result<Run, String> {
     member::quiet_planned_panics();
     let plan = Plan::new(seed);
     let again = || format!("seed {seed} (./dev simulate 1 {seed}): {plan}");
@@ -78,11 +86,11 @@ pub fn run(seed: u64, bed: &dyn Bed) -> Result<Report, String> {
         catch_unwind(AssertUnwindSafe(|| simulate(&plan, bed)))
     });
     match ran {
-        Ok(Ok(mut report)) => {
-            report.counts.extend(counters.all());
-            match plan.forbidden().iter().find_map(|name| counted(&report.counts, name)) {
+        Ok(Ok(mut run)) => {
+            run.counts.extend(counters.all());
+            match plan.forbidden().iter().find_map(|name| counted(&run.counts, name)) {
                 Some((name, times)) => Err(format!("{name} is {times}\n{}", again())),
-                None => Ok(report),
+                None => Ok(run),
             }
         }
         Ok(Err(wrong)) => Err(format!("{wrong}\n{}", again())),
@@ -98,7 +106,7 @@ fn counted<'a>(counts: &'a Counts, name: &str) -> Option<(&'a String, &'a u64)> 
     counts.iter().find(|(counted, _)| counted.starts_with(name))
 }
 
-fn simulate(plan: &Plan, bed: &dyn Bed) -> Result<Report, Failed> {
+fn simulate(plan: &Plan, bed: &dyn Bed) -> Result<Run, Failed> {
     let luck = Luck::new(Dice::new(plan.seed, 4), plan.rates, plan.deaths_max());
     let mut world = World::new(plan, luck, bed)?;
     course::run(plan, &mut world)?;
@@ -114,11 +122,14 @@ fn simulate(plan: &Plan, bed: &dyn Bed) -> Result<Report, Failed> {
         committed,
         ..Evidence::default()
     };
+    let trimmed = world.trimmed()?;
     let faults = oracle::judge(&evidence);
     if !faults.is_empty() {
         return Err(oracle::first(&faults).into());
     }
-    Ok(report(&world, &evidence))
+    let mut counts = counts(&world, &evidence);
+    counts.insert("partitions that forgot their first messages".into(), trimmed as u64);
+    Ok(Run { counts, evidence })
 }
 
 /// The same records at the same offsets and times, and nothing that disturbs.
@@ -142,7 +153,7 @@ fn single(plan: &Plan, world: &World, bed: &dyn Bed) -> Result<Committed, Failed
     alone.committed()
 }
 
-fn report(world: &World, evidence: &Evidence) -> Report {
+fn counts(world: &World, evidence: &Evidence) -> Counts {
     let counts = world.luck.counts().into_iter().map(|(what, times)| (what.to_owned(), times));
     let mut counts: Counts = counts.collect();
     let committed = &evidence.committed;
@@ -161,12 +172,5 @@ fn report(world: &World, evidence: &Evidence) -> Report {
     count("alerts", of(&committed.alerts));
     let anomalies = committed.anomalies.values().flatten().map(|told| &told.content);
     count("anomalies cleared in silence", anomalies.filter(|anomaly| anomaly.silent).count());
-    Report { counts, fingerprint: fingerprint(committed) }
-}
-
-/// FNV-1a (Fowler, Noll & Vo) over what was committed.
-fn fingerprint(committed: &Committed) -> u64 {
-    committed.bytes().flatten().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    counts
 }

@@ -67,7 +67,12 @@ fn run(wanted: &BTreeSet<String>) -> Result<bool, Failed> {
             missed.push(mistake.name.as_str());
         }
     }
-    println!("{} mistakes, {} caught, {} missed", chosen.len(), chosen.len() - missed.len(), missed.len());
+    println!(
+        "{} mistakes, {} caught, {} missed",
+        chosen.len(),
+        chosen.len() - missed.len(),
+        missed.len()
+    );
     Ok(missed.is_empty())
 }
 
@@ -105,7 +110,9 @@ impl Copy {
         let path = self.source.join(&mistake.file);
         let right = fs::read_to_string(&path)?;
         if right.matches(&mistake.old).count() != 1 {
-            return Err(format!("{}: {} does not have the text once", mistake.name, mistake.file).into());
+            return Err(
+                format!("{}: {} does not have the text once", mistake.name, mistake.file).into()
+            );
         }
         fs::write(&path, right.replace(&mistake.old, &mistake.new))?;
         let built = self.cargo(&mistake.test, &["--no-run"]);

@@ -62,8 +62,8 @@ fn work(next: &AtomicU64, end: u64) -> (Counts, u64) {
             return (all, failed);
         }
         match simulation::run(seed, &InMemory) {
-            Ok(report) => {
-                for (what, times) in report.counts {
+            Ok(run) => {
+                for (what, times) in run.counts {
                     *all.entry(what).or_default() += times;
                 }
             }

@@ -83,7 +83,8 @@ fn marked(committed: &Committed, faults: &mut Faults<'_>) {
         if marks != told {
             let (marks, told) = (marks.into_iter().collect(), told.into_iter().collect());
             let (marks, told) = differences(&marks, &told);
-            faults.add(format!("drifts of {partition} only marked: {marks:?}, only told: {told:?}"));
+            faults
+                .add(format!("drifts of {partition} only marked: {marks:?}, only told: {told:?}"));
         }
     });
     let mut ids = BTreeSet::new();

@@ -145,11 +145,23 @@ impl Committed {
             let content = wire::rows::decode_requested(bytes)?;
             add(&mut self.requested, partition, told(offset, message, content));
         } else if *topic == *topics.completed {
-            add(&mut self.completed, partition, told(offset, message, wire::scores::decode_completed(bytes)?));
+            add(
+                &mut self.completed,
+                partition,
+                told(offset, message, wire::scores::decode_completed(bytes)?),
+            );
         } else if *topic == *topics.anomalies {
-            add(&mut self.anomalies, partition, told(offset, message, wire::events::decode_anomaly(bytes)?));
+            add(
+                &mut self.anomalies,
+                partition,
+                told(offset, message, wire::events::decode_anomaly(bytes)?),
+            );
         } else if *topic == *topics.drifts {
-            add(&mut self.drifts, partition, told(offset, message, wire::events::decode_drift(bytes)?));
+            add(
+                &mut self.drifts,
+                partition,
+                told(offset, message, wire::events::decode_drift(bytes)?),
+            );
         } else if *topic == *topics.rejected {
             add(&mut self.rejected, partition, told(offset, message, refused(bytes)?));
         } else if *topic == *topics.alerts && message.value.is_some() {

@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use domain::{Definition, Definitions, Reason, SeriesRef};
+use domain::{Definition, Definitions, Flags, Reason, SeriesRef};
 
 use super::{
     Committed, Evidence, Faults, Poison, Record, Refused, Sent,
@@ -120,7 +120,8 @@ fn ingest(evidence: &Evidence, faults: &mut Faults<'_>) {
             for wrong in wrong(record, row) {
                 faults.add(format!("{at} was accepted as {row}: {wrong}"));
             }
-            let right = partitions.map(|of| exchange::murmur2_partition(row.series.key.as_bytes(), of));
+            let right =
+                partitions.map(|of| exchange::murmur2_partition(row.series.key.as_bytes(), of));
             if right.is_some_and(|right| right != *partition) {
                 faults.add(format!("{at} is in partition {partition}, not {right:?}"));
             }
@@ -148,6 +149,9 @@ fn wrong(record: &Record, row: &FlatRow<'_>) -> Vec<String> {
     let SeriesRef { stream: found_stream, key: found_key, window, features } = row.series;
     if (stream, key) != (found_stream, found_key) || window.is_some() {
         wrong.push(format!("the series is {stream}/{key}"));
+    }
+    if (row.row.row, row.row.flags) != (0, Flags::default()) || row.row.drift.is_some() {
+        wrong.push("it has a number, a flag or a drift already".to_owned());
     }
     if *event_at != row.row.event_at {
         wrong.push(format!("event time is {event_at}"));
@@ -180,7 +184,8 @@ fn windowing(evidence: &Evidence, faults: &mut Faults<'_>) {
         let times = |counts: &Counts<RecordAt>| counts.get(at).copied().unwrap_or(0);
         let (came, left) = (times(&accepted), times(&left));
         if came != left {
-            faults.add(format!("windowing: {at} came {came} times and left, or was refused, {left}"));
+            faults
+                .add(format!("windowing: {at} came {came} times and left, or was refused, {left}"));
         }
     }
 }
@@ -197,9 +202,12 @@ fn detector(evidence: &Evidence, faults: &mut Faults<'_>) {
         let mut definitions = Definitions::default();
         for item in flat::requested(requested) {
             let lacking = match &item {
-                Flat::Row(row) => lacking(committed, row, &mut definitions, &mut said, &mut refusals),
+                Flat::Row(row) => {
+                    lacking(committed, row, &mut definitions, &mut said, &mut refusals)
+                }
                 Flat::Tick(log_time) => {
-                    let is_it = |said: &FlatScoreItem<'_>| said.same(&FlatScoreItem::Tick(*log_time));
+                    let is_it =
+                        |said: &FlatScoreItem<'_>| said.same(&FlatScoreItem::Tick(*log_time));
                     said.next_if(is_it).is_none().then(|| "tick".to_owned())
                 }
             };
@@ -261,9 +269,8 @@ fn lacking<'a>(
         }
         return None;
     }
-    let mut lacks = |reader: &(u64, String)| {
-        said.next_if(|said| is_score_of(said, row, reader)).is_none()
-    };
+    let mut lacks =
+        |reader: &(u64, String)| said.next_if(|said| is_score_of(said, row, reader)).is_none();
     readers.iter().find(|reader| lacks(reader)).map(|(_, name)| format!("score by {name}"))
 }
 

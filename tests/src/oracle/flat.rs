@@ -141,7 +141,14 @@ impl FlatScore<'_> {
     pub(super) fn said(&self) -> Said {
         let s = self.score;
         let values = [
-            s.score, s.raw, s.confidence, s.threshold, s.top_share, s.value, s.expected, s.lower,
+            s.score,
+            s.raw,
+            s.confidence,
+            s.threshold,
+            s.top_share,
+            s.value,
+            s.expected,
+            s.lower,
             s.upper,
         ];
         Said {

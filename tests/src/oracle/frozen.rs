@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use domain::Topics;
 use exchange::{
-    Append, Error, Exchange, FollowFrom, Follower, Group, Member, Message, Offset, Output, Partition,
-    TopicInfo, TopicSpec,
+    Append, Error, Exchange, FollowFrom, Follower, Group, Member, Message, Offset, Output,
+    Partition, TopicInfo, TopicSpec,
 };
 
 /// The exchange.

@@ -66,10 +66,9 @@ pub(super) fn judge(evidence: &Evidence, faults: &mut Faults<'_>) {
             numbers.not_back(&message.content.position, faults);
         }
     }
-    for (topic, partitions) in [
-        ("records.rejected", offsets(&committed.rejected)),
-        ("alerts", offsets(&committed.alerts)),
-    ] {
+    for (topic, partitions) in
+        [("records.rejected", offsets(&committed.rejected)), ("alerts", offsets(&committed.alerts))]
+    {
         for (partition, offsets) in partitions {
             let mut numbers = Numbers::new(topic, partition);
             offsets.into_iter().for_each(|offset| numbers.offset(offset, faults));
@@ -117,14 +116,15 @@ fn rows(
 struct Numbers {
     name: String,
     track: Track,
-    last: Option<Position>,
+    /// By source: a partition has items of several, in any order.
+    last: BTreeMap<Arc<str>, (u32, u64)>,
     offset: Option<u64>,
 }
 
 impl Numbers {
     fn new(topic: &str, partition: u32) -> Self {
         let name = format!("{topic}/{partition}");
-        Self { name, track: Track::default(), last: None, offset: None }
+        Self { name, track: Track::default(), last: BTreeMap::new(), offset: None }
     }
 
     fn offset(&mut self, offset: u64, faults: &mut Faults<'_>) {
@@ -144,11 +144,11 @@ impl Numbers {
     }
 
     fn not_back(&mut self, position: &Position, faults: &mut Faults<'_>) {
-        let at = |position: &Position| (position.epoch, position.number);
-        if self.last.as_ref().is_some_and(|last| at(last) > at(position)) {
-            faults.add(format!("{}: {position:?} comes behind {:?}", self.name, self.last));
+        let at = (position.epoch, position.number);
+        let last = self.last.insert(Arc::clone(&position.source), at);
+        if last.is_some_and(|last| last > at) {
+            faults.add(format!("{}: {position:?} comes behind {last:?}", self.name));
         }
-        self.last = Some(position.clone());
     }
 
     fn log_times(&self, log_times: impl Iterator<Item = Micros>, faults: &mut Faults<'_>) {

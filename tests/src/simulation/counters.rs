@@ -18,7 +18,8 @@ impl Counters {
     /// All counters that are not 0, by name.
     pub(crate) fn all(&self) -> BTreeMap<String, u64> {
         let counters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let all = counters.iter().map(|(name, value)| (name.clone(), value.load(Ordering::Relaxed)));
+        let all =
+            counters.iter().map(|(name, value)| (name.clone(), value.load(Ordering::Relaxed)));
         all.filter(|(_, value)| *value > 0).collect()
     }
 }

@@ -18,6 +18,8 @@ const TURN_US_MAX: usize = 4_000;
 /// How far it jumps, at most, but for some jumps of hours.
 const JUMP_US_MAX: usize = 2_000_000;
 const HOUR_US: Micros = 3_600_000_000;
+/// For so many turns a member may make no step.
+const STALL_TURNS_MAX: usize = 400;
 /// No member is asked for more turns than these for each message.
 const TURNS_PER_MESSAGE_MAX: usize = 200;
 
@@ -33,6 +35,7 @@ pub(crate) fn run(plan: &Plan, world: &mut World) -> Result<(), Failed> {
     for _ in 0..TURNS_PER_MESSAGE_MAX * drafts.len() {
         let Some(message) = draft else { break };
         world.jump(dice.below(TURN_US_MAX) as Micros);
+        world.turns += 1;
         if turn(plan, world, message, dice)? {
             draft = next.next();
         }
@@ -42,7 +45,7 @@ pub(crate) fn run(plan: &Plan, world: &mut World) -> Result<(), Failed> {
 
 /// One turn; says whether the message was published.
 fn turn(plan: &Plan, world: &mut World, draft: &Draft, dice: &mut Dice) -> Result<bool, Failed> {
-    let Actions { publish, kill, rebalance, damage, jump, redefine } = plan.actions;
+    let Actions { publish, kill, rebalance, damage, jump, redefine, stall } = plan.actions;
     let mut draw = dice.below(1_000) as u32;
     let mut is = |share: u32| {
         let it = draw < share;
@@ -52,7 +55,7 @@ fn turn(plan: &Plan, world: &mut World, draft: &Draft, dice: &mut Dice) -> Resul
     if is(publish) {
         return world.publish(draft);
     } else if is(kill) {
-        kill_one(world, dice)?;
+        if dice.happens(100) { kill_all(world) } else { kill_one(world, dice)? }
     } else if is(rebalance) {
         rebalance_one(plan, world, dice)?;
     } else if is(damage) {
@@ -61,9 +64,13 @@ fn turn(plan: &Plan, world: &mut World, draft: &Draft, dice: &mut Dice) -> Resul
         jump_once(world, dice);
     } else if is(redefine) {
         redefine_one(plan, world, dice)?;
+    } else if is(stall) {
+        stall_one(world, dice);
     } else if !world.members.is_empty() {
         let at = dice.below(world.members.len());
-        world.step(at)?;
+        if world.members[at].stalled_until <= world.turns {
+            world.step(at)?;
+        }
     }
     if dice.happens(100) {
         for service in SERVICES {
@@ -73,6 +80,22 @@ fn turn(plan: &Plan, world: &mut World, draft: &Draft, dice: &mut Dice) -> Resul
         }
     }
     Ok(false)
+}
+
+/// A member makes no step for a while; its partitions wait.
+fn stall_one(world: &mut World, dice: &mut Dice) {
+    let until = world.turns + dice.from_to(50, STALL_TURNS_MAX) as u64;
+    if !world.members.is_empty() {
+        let at = dice.below(world.members.len());
+        world.members[at].stalled_until = until;
+        world.luck.count("a member stalled");
+    }
+}
+
+/// The machine dies, and all members with it; they are started again, sooner or later.
+fn kill_all(world: &mut World) {
+    let all_may = SERVICES.map(|service| world.luck.may_be_killed(service, "all killed at once"));
+    world.keep(|member| !all_may[SERVICES.iter().position(|s| *s == member.service).unwrap_or(0)]);
 }
 
 /// A member is killed; or one of its name takes over while it is at work, which it must notice.
@@ -118,7 +141,8 @@ fn rebalance_one(plan: &Plan, world: &mut World, dice: &mut Dice) -> Result<(), 
 /// A snapshot is flipped, cut off, or gone.
 fn damage_one(world: &World, dice: &mut Dice) -> Result<(), Failed> {
     let objects = &world.objects;
-    let mut paths: Vec<Path> = block_on(objects.list(None).filter_map(async |meta| Some(meta.ok()?.location)).collect());
+    let mut paths: Vec<Path> =
+        block_on(objects.list(None).filter_map(async |meta| Some(meta.ok()?.location)).collect());
     paths.sort();
     if paths.is_empty() {
         return Ok(());

@@ -62,9 +62,8 @@ pub(crate) fn drafts(plan: &Plan) -> Vec<Draft> {
 }
 
 fn series(plan: &Plan, number: usize, dice: &mut Dice) -> Series {
-    let dreads = |death| {
-        number == 0 && plan.deadly.contains(&Deadly { service: "notification", death })
-    };
+    let dreads =
+        |death| number == 0 && plan.deadly.contains(&Deadly { service: "notification", death });
     let key = match () {
         () if dreads(Death::Die) => DREAD_DIE.into(),
         () if dreads(Death::Panic) => DREAD_PANIC.into(),
@@ -79,7 +78,13 @@ fn draft(plan: &Plan, series: &mut [Series], count: usize, dice: &mut Dice) -> D
     let first = dice.below(series.len());
     let (stream, key) = (series[first].stream, series[first].key.clone());
     if dice.happens(15) {
-        return message(plan, stream, &key, b"{\"series\":".to_vec(), vec![Sent::Refused(Reason::Undecodable)]);
+        return message(
+            plan,
+            stream,
+            &key,
+            b"{\"series\":".to_vec(),
+            vec![Sent::Refused(Reason::Undecodable)],
+        );
     }
     let mut texts = vec![];
     let mut sent = vec![];

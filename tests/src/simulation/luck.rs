@@ -155,7 +155,9 @@ impl Luck {
         } else if draw < full + rewind + before && may_die {
             inner.dies(service, "death before a commit");
             Some(Fault::DieBefore)
-        } else if (full + rewind + before..full + rewind + before + after).contains(&draw) && may_die {
+        } else if (full + rewind + before..full + rewind + before + after).contains(&draw)
+            && may_die
+        {
             inner.dies(service, "death after a commit");
             Some(Fault::DieAfter)
         } else {

@@ -18,6 +18,8 @@ use crate::local::{Failed, Local};
 pub(crate) struct Member {
     pub(crate) service: &'static str,
     pub(crate) name: String,
+    /// It makes no step before this turn.
+    pub(crate) stalled_until: u64,
     worker: Any,
     /// What ends ingest's input.
     finish: Option<Finish>,
@@ -83,7 +85,7 @@ impl Member {
                 Any::Notification(Box::new(local.worker((group, unlucky), limits)?))
             }
         };
-        Ok(Self { service, name, worker, finish })
+        Ok(Self { service, name, stalled_until: 0, worker, finish })
     }
 
     /// One turn of its loop.

@@ -63,6 +63,7 @@ pub(crate) struct Actions {
     pub(crate) damage: u32,
     pub(crate) jump: u32,
     pub(crate) redefine: u32,
+    pub(crate) stall: u32,
 }
 
 impl Plan {
@@ -70,7 +71,8 @@ impl Plan {
     pub(crate) fn new(seed: u64) -> Self {
         let dice = &mut Dice::new(seed, 1);
         let calm = dice.happens(100);
-        let share = |dice: &mut Dice, most: usize| if calm { 0 } else { dice.below(most + 1) as u32 };
+        let share =
+            |dice: &mut Dice, most: usize| if calm { 0 } else { dice.below(most + 1) as u32 };
         let two_streams = dice.happens(250);
         let streams = if two_streams { vec!["default", OTHER] } else { vec!["default"] };
         let tight = dice.happens(150);
@@ -83,8 +85,12 @@ impl Plan {
             seed,
             partitions: dice.from_to(1, 4) as u32,
             records_partitions: dice.from_to(1, 3) as u32,
-            members_max: SERVICES.map(|service| (service, dice.from_to(1, 2))).into(),
-            batch_messages_max: *dice.pick(if bounded { &[1, 3, 5] } else { &[1, 3, 10, 50, 1_000] }),
+            members_max: SERVICES.map(|service| (service, dice.from_to(1, 3))).into(),
+            batch_messages_max: *dice.pick(if bounded {
+                &[1, 3, 5]
+            } else {
+                &[1, 3, 10, 50, 1_000]
+            }),
             batch_bytes_max: *dice.pick(&[1, 1_000, 1 << 20]),
             memory_bytes_max,
             saver: (bounded || dice.happens(900)).then(|| SaverConfig {
@@ -119,6 +125,7 @@ impl Plan {
                 damage: if dice.happens(300) && !bounded { share(dice, 20) } else { 0 },
                 jump: share(dice, 10),
                 redefine: if redefines { 3 + share(dice, 10) } else { 0 },
+                stall: share(dice, 4),
             },
             tick_ms: *dice.pick(&[0, 50, 500, 1_000]),
             tight,
@@ -171,7 +178,10 @@ impl Plan {
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { partitions, records_partitions, messages, series, saver, deadly, .. } = self;
-        write!(f, "{partitions}+{records_partitions} partitions, {messages} messages of {series} ")?;
+        write!(
+            f,
+            "{partitions}+{records_partitions} partitions, {messages} messages of {series} "
+        )?;
         write!(f, "series, members {:?}, snapshots {saver:?}, ", self.members_max)?;
         write!(f, "{:?}, {:?}, deadly {deadly:?}, ", self.rates, self.actions)?;
         write!(f, "batches of {} messages, memory ", self.batch_messages_max)?;

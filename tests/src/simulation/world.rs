@@ -55,6 +55,8 @@ pub(crate) struct World {
     /// Messages that ingest dies on.
     pub(crate) kills_ingest: BTreeSet<(String, u64)>,
     pub(crate) steps: u64,
+    /// Which turn it is.
+    pub(crate) turns: u64,
     clock: Arc<AtomicI64>,
     appender: Arc<dyn Append>,
     limits: PollLimits,
@@ -97,6 +99,7 @@ impl World {
             published: vec![],
             kills_ingest: BTreeSet::new(),
             steps: 0,
+            turns: 0,
             clock: time,
             limits: PollLimits {
                 wait: Duration::ZERO,
@@ -131,6 +134,12 @@ impl World {
         member
     }
 
+    /// All but the kept members are gone at once.
+    pub(crate) fn keep(&mut self, kept: impl Fn(&Member) -> bool) {
+        self.members.retain(kept);
+        self.idle.clear();
+    }
+
     /// How many members a service has.
     pub(crate) fn count(&self, service: &str) -> usize {
         self.members.iter().filter(|member| member.service == service).count()
@@ -162,7 +171,9 @@ impl World {
                 Ok(Step::Worked)
             }
             Err(Ended::Fenced) => Err(format!("{} was fenced", self.members[at].name).into()),
-            Err(Ended::Failed(why)) => Err(format!("{} ended: {why}", self.members[at].name).into()),
+            Err(Ended::Failed(why)) => {
+                Err(format!("{} ended: {why}", self.members[at].name).into())
+            }
         }
     }
 
@@ -220,6 +231,21 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// How many partitions between the services have forgotten their first messages.
+    pub(crate) fn trimmed(&self) -> Result<usize, Failed> {
+        let mut trimmed = 0;
+        let topics = &self.local.topics;
+        for topic in [&topics.accepted, &topics.requested, &topics.anomalies, &topics.drifts] {
+            let mut follower = self.local.exchange.follow(topic, FollowFrom::Earliest)?;
+            let mut first = BTreeMap::new();
+            for (partition, message) in follower.next(Duration::ZERO, usize::MAX)? {
+                first.entry(partition).or_insert(message.offset);
+            }
+            trimmed += first.values().filter(|offset| **offset > 0).count();
+        }
+        Ok(trimmed)
     }
 
     /// All that was committed.

@@ -6,9 +6,9 @@
 mod loss;
 mod world;
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, atomic::Ordering},
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
 };
 
 use axum::{
@@ -16,8 +16,8 @@ use axum::{
     body::{Body, to_bytes},
     http::Request,
 };
-use domain::{Item, LOG_TIME_END, Reason};
-use exchange::{Exchange, Fault, FollowFrom, Output};
+use domain::{LOG_TIME_END, Reason};
+use exchange::Fault;
 use oddwatch_ingest::{grpc, http};
 use tonic::codegen::Service as _;
 use wire::v1::{self, ingest_service_server::IngestService as _};

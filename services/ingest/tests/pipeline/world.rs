@@ -1,6 +1,7 @@
 //! An exchange with streams, and ingest workers on it.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -10,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use control::{ControlLog, ControlWriter, SetupOptions, parse_definitions, set_up};
-use domain::{Batch, Reason, Topics};
+use domain::{Batch, Item, Reason, Topics};
 use exchange::{
     Exchange, FollowFrom, Group, MemoryExchange, MemoryOptions, Output, PollLimits, Step, Worker,
 };

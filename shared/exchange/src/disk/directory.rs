@@ -4,9 +4,11 @@ use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{Read, Write},
     path::{Path, PathBuf},
+    thread,
+    time::Duration,
 };
 
-use crate::port::Error;
+use crate::{deadline::Deadline, port::Error};
 
 /// The version of what lies in the directory; rises when older programs could not read it.
 pub(super) const LAYOUT: u32 = 1;
@@ -17,6 +19,9 @@ const LOCK: &str = "exchange.lock";
 /// What SQLite keeps beside the database, and what file systems put into every root.
 const COMPANIONS: [&str; 4] =
     ["exchange.db-wal", "exchange.db-shm", "exchange.db-journal", "lost+found"];
+/// How long a process that is just ending may still hold the lock, and how often it is tried.
+const LOCK_WAIT: Duration = Duration::from_secs(1);
+const LOCK_INTERVAL: Duration = Duration::from_millis(10);
 const CREATED: &str =
     "This directory belongs to an Oddwatch exchange. Its lock is held while it runs.\n";
 
@@ -49,16 +54,19 @@ impl Directory {
         let mut options = OpenOptions::new();
         let options = options.read(true).write(true).create(true).truncate(false);
         let mut lock = options.open(path.join(LOCK)).map_err(failed)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
+        let deadline = Deadline::after(LOCK_WAIT);
+        while let Err(error) = lock.try_lock() {
+            if let TryLockError::Error(error) = error {
+                return Err(failed(error));
+            }
+            if deadline.left().is_none() {
                 let what = format!(
                     "{} is in use by another process: stop that one, or give another directory",
                     path.display()
                 );
                 return Err(Error::Store { what });
             }
-            Err(TryLockError::Error(error)) => return Err(failed(error)),
+            thread::sleep(LOCK_INTERVAL);
         }
         let mut said = Vec::new();
         lock.read_to_end(&mut said).map_err(failed)?;

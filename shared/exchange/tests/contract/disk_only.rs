@@ -8,15 +8,14 @@ use std::{
 };
 
 use oddwatch_exchange::{
-    CommitOutcome, Committed, DiskOptions, Error, Fault, FollowFrom, Follower, MemoryExchange,
-    Message, Output, Outputs, Start, TopicSpec,
+    CommitOutcome, Committed, DiskOptions, Error, FollowFrom, Follower, MemoryExchange, Message,
+    Output, Outputs, Start, TopicSpec,
 };
-use proptest::prelude::*;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
 use crate::{
-    bed::{Bed, MemoryBed, Seat, numbers, output, partition, spec, text, values},
+    bed::{Bed, numbers, output, partition, spec, text, values},
     disk_bed::{CACHE_BYTES_MAX, DISK_BYTES_MAX, DiskBed, options, tight},
     releases::a_full_topic_gives_up_what_was_released,
 };
@@ -360,79 +359,4 @@ fn a_directory_that_is_not_ours_is_refused_by_name() {
     let file = file.path().join("file");
     std::fs::write(&file, "x").expect("write");
     assert!(refused(&file).contains("can't be used"));
-}
-
-#[derive(Clone, Debug)]
-enum Move {
-    Append(u32),
-    Copy,
-    Fail(Fault),
-    Restart,
-    Reread,
-}
-
-fn moves() -> impl Strategy<Value = Vec<Move>> {
-    let faults = [Fault::Full, Fault::Rewind, Fault::DieBefore, Fault::DieAfter];
-    let one = prop_oneof![
-        3 => (1_u32..60).prop_map(Move::Append),
-        6 => Just(Move::Copy),
-        1 => prop::sample::select(faults.to_vec()).prop_map(Move::Fail),
-        1 => Just(Move::Restart),
-        1 => Just(Move::Reread),
-    ];
-    prop::collection::vec(one, 1..40)
-}
-
-/// What a case sees of an exchange.
-type Sight = Vec<String>;
-
-fn play(bed: &dyn Bed, moves: &[Move]) -> Sight {
-    let (topic, out) = (bed.topic("in", 1), bed.topic("out", 1));
-    let (mut sight, mut written) = (Sight::new(), 0);
-    let mut seat: Option<Seat> = None;
-    for next in moves {
-        match next {
-            Move::Append(count) => {
-                let appender = bed.exchange().appender().expect("appender");
-                let values = numbers(written..written + count);
-                let messages = values.iter().map(|value| output(&topic, 0, value)).collect();
-                written += count;
-                sight.push(format!("{:?}", appender.append(messages).expect("append")));
-            }
-            Move::Fail(fault) => bed.faults().plan([*fault]),
-            Move::Reread => {
-                seat = Some(bed.join("a", &[&topic]));
-                let at = seat.as_mut().expect("just set");
-                sight.push(format!("{:?}", at.begin(Start::Earliest)));
-            }
-            Move::Restart => {
-                drop(seat.take());
-                bed.restart();
-            }
-            Move::Copy => {
-                let mut at = seat.take().unwrap_or_else(|| bed.join("a", &[&topic]));
-                let alive = crate::memory_only::copy(&mut at, &out);
-                seat = alive.then_some(at);
-            }
-        }
-        sight.push(format!("{:?}", bed.everything(&out)));
-    }
-    drop(seat);
-    bed.restart();
-    sight.push(format!("{:?} {:?}", bed.everything(&topic), bed.everything(&out)));
-    let mut seat = bed.join("a", &[&topic]);
-    sight.push(format!("{:?}", seat.assigned()));
-    sight
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
-
-    /// Whatever is done, an exchange on a disk is an exchange in memory that nobody ever stopped.
-    #[test]
-    fn a_store_changes_nothing(moves in moves()) {
-        let disk = DiskOptions { disk_bytes_max: 1 << 30, ..tight() };
-        let (memory, disk) = (MemoryBed::new(), DiskBed::with(disk));
-        prop_assert_eq!(play(&disk, &moves), play(&memory, &moves));
-    }
 }

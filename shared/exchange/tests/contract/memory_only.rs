@@ -163,7 +163,7 @@ proptest! {
 }
 
 /// One turn of a copier; `false` if it died.
-pub fn copy(seat: &mut crate::bed::Seat, out: &Arc<str>) -> bool {
+fn copy(seat: &mut crate::bed::Seat, out: &Arc<str>) -> bool {
     use oddwatch_exchange::{Event, Outputs, PollLimits};
 
     let limits = PollLimits {

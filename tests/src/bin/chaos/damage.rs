@@ -19,7 +19,10 @@ pub(crate) fn damage(folder: &Path, service: &str, dice: &mut Dice) -> Vec<Strin
         // All that there is of one partition.
         let folder = dice.choose(&files).and_then(|file| file.parent()).map(Path::to_path_buf);
         files.retain(|file| file.parent() == folder.as_deref());
-        return files.iter().filter_map(|file| told("deleted", file, fs::remove_file(file))).collect();
+        return files
+            .iter()
+            .filter_map(|file| told("deleted", file, fs::remove_file(file)))
+            .collect();
     }
     // The newest are those that matter: names are offsets.
     let newest = files.len().saturating_sub(6);

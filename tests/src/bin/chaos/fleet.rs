@@ -1,6 +1,6 @@
 //! The processes and who looks after them: whatever has ended is started again, as Kubernetes would.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use exchange::points::Plan;
 use oddwatch_tests::process::Signal;
@@ -42,6 +42,8 @@ pub(crate) struct Tally {
     assignments: u64,
     rewinds: u64,
     pub(crate) recoveries: Vec<Duration>,
+    /// Deaths at each named point.
+    pub(crate) points: BTreeMap<String, u64>,
     pub(crate) faults: Vec<String>,
 }
 
@@ -79,13 +81,8 @@ const BACKOFF: Duration = Duration::from_millis(500);
 impl Fleet {
     /// Starts all.
     pub(crate) fn start(setup: &Setup, now: Duration) -> Result<Self, reqwest::Error> {
-        let slot = |role, instance| Slot {
-            role,
-            instance,
-            member: None,
-            starts_at: now,
-            die_at: None,
-        };
+        let slot =
+            |role, instance| Slot { role, instance, member: None, starts_at: now, die_at: None };
         let slots = vec![
             slot(Role::Ingest, "0"),
             slot(Role::Windowing, "0"),
@@ -232,7 +229,7 @@ impl Fleet {
         for at in 0..self.slots.len() {
             let Some(mut member) = self.slots[at].member.take() else { continue };
             if self.has_ended(&mut member, now, broker, told) {
-                let found_none = member.doom == Doom::None && !member.journal.is_dying;
+                let found_none = member.doom == Doom::None && member.journal.dies_at.is_none();
                 self.slots[at].starts_at = if found_none { now + BACKOFF } else { now };
             } else {
                 self.slots[at].member = Some(member);
@@ -253,8 +250,10 @@ impl Fleet {
         match member.judge(status, broker.is_excuse(now)) {
             Ending::Death => {
                 tally.kills += 1;
-                if member.doom != Doom::Killed {
-                    told.push(format!("{} has died at its point", member.name()));
+                if let Some(plan) = &member.journal.dies_at {
+                    told.push(format!("{} has died at {plan}", member.name()));
+                    let point = plan.split(':').next().unwrap_or_default().to_owned();
+                    *tally.points.entry(point).or_default() += 1;
                 }
             }
             Ending::Order => {}
@@ -283,7 +282,8 @@ impl Fleet {
             }
             if now > until && ghost.doom == Doom::Replaced {
                 let name = ghost.name();
-                let what = format!("{name} does not notice within {GHOST_MAX:?} that it was replaced");
+                let what =
+                    format!("{name} does not notice within {GHOST_MAX:?} that it was replaced");
                 told.push(format!("FAULT: {what}"));
                 self.tally.faults.push(what);
                 ghost.signal(Signal::Kill);

@@ -44,7 +44,10 @@ impl Input {
             while !follower.caught_up()? {
                 for (partition, message) in follower.next(WAIT, MESSAGES_MAX)? {
                     let mut named = |text: String| -> Arc<str> {
-                        names.entry(text).or_insert_with_key(|text| Arc::from(text.as_str())).clone()
+                        names
+                            .entry(text)
+                            .or_insert_with_key(|text| Arc::from(text.as_str()))
+                            .clone()
                     };
                     let source = named(format!("{name}/{partition}"));
                     let sent = understood(stream, &message, &mut named);

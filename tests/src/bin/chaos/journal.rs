@@ -19,8 +19,8 @@ pub(crate) struct Journal {
     /// How often it was given partitions, and how often it has given its own up to take them again.
     pub(crate) assignments: u64,
     pub(crate) rewinds: u64,
-    /// It dies as planned.
-    pub(crate) is_dying: bool,
+    /// The point at which it dies, as planned.
+    pub(crate) dies_at: Option<String>,
     /// Lines that no process should write.
     pub(crate) alarms: Vec<String>,
     /// The last line that is no log line: why the command failed.
@@ -37,7 +37,7 @@ impl Journal {
             restored: BTreeSet::new(),
             assignments: 0,
             rewinds: 0,
-            is_dying: false,
+            dies_at: None,
             alarms: vec![],
             last_words: String::new(),
         }
@@ -90,7 +90,7 @@ impl Journal {
         } else if line.contains(" transaction aborted, partitions rewound ") {
             self.rewinds += 1;
         } else if line.contains(" dying as planned ") {
-            self.is_dying = true;
+            self.dies_at = field(line, "plan").map(str::to_owned);
         } else if line.contains("panicked") || line.contains("looking for a deadly item") {
             self.alarms.push(line.to_owned());
         } else if line.starts_with("oddwatch: ") {

@@ -125,7 +125,10 @@ impl Publisher {
                 while TcpStream::connect(&self.broker).is_err() {
                     thread::sleep(ASK); // poll interval
                 }
-                none.insert(Kcat::start(&self.broker, &format!("{}{}", self.prefix, TOPICS[topic]))?)
+                none.insert(Kcat::start(
+                    &self.broker,
+                    &format!("{}{}", self.prefix, TOPICS[topic]),
+                )?)
             }
         };
         let is_alive = client.child.try_wait()?.is_none();

@@ -6,7 +6,8 @@
 //! - `fleet`, `member`, `journal`: the processes, one of them, and what it tells of itself;
 //! - `series`, `load`: what is published, by kcat;
 //! - `receiver`: webhooks that are broken now and then; `damage`: snapshots that are broken for good;
-//! - `watch`, `input`: what the services wrote and what was published, as seen from outside;
+//! - `watch`, `input`: what the services wrote and what was published, as seen from outside; `outsider`: as kcat
+//!   sees it;
 //! - `verdict`: the oracle's words, and the line.
 //!
 //! It prints one line. `kills` counts processes that died by SIGKILL or at a named point (the broker's deaths and
@@ -23,6 +24,7 @@ mod input;
 mod journal;
 mod load;
 mod member;
+mod outsider;
 mod plan;
 mod receiver;
 mod run;

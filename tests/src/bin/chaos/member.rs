@@ -126,7 +126,7 @@ impl Member {
         let what = format!("{} ended with {status}: {words} (log: {log})", self.name());
         match (status.code(), status.signal(), self.doom) {
             (None, Some(SIGKILL), Doom::Killed) => Ending::Death,
-            (None, Some(SIGABRT), _) if self.journal.is_dying => Ending::Death,
+            (None, Some(SIGABRT), _) if self.journal.dies_at.is_some() => Ending::Death,
             (Some(0), _, Doom::Terminated) => Ending::Order,
             // It was told that it has been replaced.
             (Some(1), _, Doom::Replaced) if words.contains("runs under the same name") => {

@@ -82,7 +82,11 @@ fn role(dice: &mut Dice) -> Role {
 fn role_at(dice: &mut Dice, point: Point) -> Role {
     match point {
         Point::MidSnapshot | Point::MidLoad | Point::MidReplay => {
-            if dice.happens(0.5) { Role::Windowing } else { Role::Detector }
+            if dice.happens(0.5) {
+                Role::Windowing
+            } else {
+                Role::Detector
+            }
         }
         _ => role(dice),
     }

@@ -12,6 +12,7 @@ use crate::{
     fleet::{Broker, Fleet},
     input::Input,
     load::{Load, Publisher},
+    outsider,
     plan::{self, Misfortune, Order, Role},
     receiver::Receiver,
     setup::{self, Setup},
@@ -26,7 +27,7 @@ const TELL: Duration = Duration::from_secs(10);
 /// Without any progress for so long, the pipeline hangs.
 const STUCK: Duration = Duration::from_secs(120);
 /// Nothing more comes if nothing has come for so long.
-const QUIET: Duration = Duration::from_millis(1_500);
+const QUIET: Duration = Duration::from_millis(700);
 
 /// A run that goes on.
 struct Run {
@@ -277,6 +278,9 @@ impl Run {
         watch::read_rest(&self.exchange, &self.setup.topics, &mut committed)?;
         let records = input.records.len();
         self.say("judging");
+        let topics = &self.setup.topics;
+        let seen_by_kcat = outsider::compare(self.broker.address(), topics, &committed)?;
+        self.fleet.tally.faults.extend(seen_by_kcat);
         let (setup, broker, receivers) = (&self.setup, &self.broker, &self.receivers);
         let faults = verdict::judge(Known { setup, broker, input, committed, receivers })?;
         let tally = &self.fleet.tally;
@@ -298,12 +302,13 @@ impl Run {
         let of = |percent| verdict::percentile(&tally.recoveries, percent).as_millis();
         self.say(&format!(
             "{} recoveries, from a process' start to its partitions being restored and /readyz: p50 {} ms, p99 {} \
-             ms, longest {} ms; {} ends were due to the broker's absence; logs: {}",
+             ms, longest {} ms; {} ends were due to the broker's absence; deaths at points: {:?}; logs: {}",
             tally.recoveries.len(),
             of(50),
             of(99),
             of(100),
             tally.excused,
+            tally.points,
             self.setup.logs().display()
         ));
         let summary = Summary { tally, records, counts: Counts::of(&faults) };

@@ -43,7 +43,8 @@ window = "tens"
 "#
     .to_owned();
     for (name, url, secret) in channels {
-        text += &format!("\n[[channels]]\nname = \"{name}\"\nkind = \"webhook\"\nurl = \"{url}\"\n");
+        text +=
+            &format!("\n[[channels]]\nname = \"{name}\"\nkind = \"webhook\"\nurl = \"{url}\"\n");
         text += &secret.map(|file| format!("secret_file = \"{file}\"\n")).unwrap_or_default();
     }
     text
@@ -85,8 +86,11 @@ impl Lines {
     pub(crate) fn next(&mut self) -> Line {
         let is_machine = self.dice.within(1, MACHINE_EVERY) == 1;
         let is_broken = self.dice.happens(BROKEN);
-        let (topic, number, count) =
-            if is_machine { (1, &mut self.machines, MACHINES) } else { (0, &mut self.plain, PLAIN) };
+        let (topic, number, count) = if is_machine {
+            (1, &mut self.machines, MACHINES)
+        } else {
+            (0, &mut self.plain, PLAIN)
+        };
         let at = self.dice.within(0, count - 1);
         let series = &mut number[at as usize];
         let key = format!("{}-{at:03}", TOPICS[topic]);
@@ -145,9 +149,8 @@ fn machine(dice: &mut Dice, series: &mut Series, key: &str) -> String {
         // Behind the watermark.
         time -= 30_000;
     }
-    let values = format!(
-        r#"{{"temperature":{temperature},"load":{load},"vibration":{vibration}}}"#
-    );
+    let values =
+        format!(r#"{{"temperature":{temperature},"load":{load},"vibration":{vibration}}}"#);
     format!(r#"{{"series":"{key}","time":{time},"values":{values}}}"#)
 }
 

@@ -110,7 +110,8 @@ fn end_leftovers(folder: &Path) {
     let pids = fs::read_to_string(folder.join("pids")).unwrap_or_default();
     for pid in pids.lines().filter(|pid| pid.bytes().all(|byte| byte.is_ascii_digit())) {
         let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        if String::from_utf8_lossy(&command).contains(&*folder.join("snapshots").to_string_lossy()) {
+        if String::from_utf8_lossy(&command).contains(&*folder.join("snapshots").to_string_lossy())
+        {
             let _ = Command::new("kill").args(["-KILL", pid]).status();
         }
     }

@@ -11,9 +11,7 @@ use oddwatch_tests::{
 use serde::Deserialize;
 use windowing::WindowingConfig;
 
-use crate::{
-    Failed, fleet::Tally, input::Input, receiver::Receiver, setup::Setup,
-};
+use crate::{Failed, fleet::Tally, input::Input, receiver::Receiver, setup::Setup};
 
 /// What is wrong with a run, by kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -13,9 +13,11 @@ use domain::{ScoreItem, Topics};
 use exchange::{Error, Exchange as _, FollowFrom, Follower, KafkaExchange, Message};
 use oddwatch_tests::oracle::Committed;
 
-/// How long it waits for what is new on a topic.
+/// How long it waits when nothing is new anywhere.
 const WAIT: Duration = Duration::from_millis(15);
 const MESSAGES_MAX: usize = 5_000;
+/// How often one topic is asked before the others have their turn: a call may return a single message.
+const TURNS_MAX: usize = 100;
 
 /// How far the pipeline is seen to have come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,15 +63,26 @@ impl Watch {
             let mut committed = Committed::default();
             loop {
                 let is_over = end.load(Ordering::Acquire) && all_caught_up(&mut followers)?;
+                let mut is_idle = true;
                 for (name, follower) in &mut followers {
-                    for (partition, message) in read(&mut **follower)? {
-                        committed.take(&topics, name, partition, &message);
-                        let mut seen = shared.lock().unwrap_or_else(PoisonError::into_inner);
-                        seen.count(&committed, &topics, name, partition);
+                    for _ in 0..TURNS_MAX {
+                        let messages = read(&mut **follower)?;
+                        if messages.is_empty() {
+                            break;
+                        }
+                        is_idle = false;
+                        for (partition, message) in messages {
+                            committed.take(&topics, name, partition, &message);
+                            let mut seen = shared.lock().unwrap_or_else(PoisonError::into_inner);
+                            seen.count(&committed, &topics, name, partition);
+                        }
                     }
                 }
-                if is_over {
+                if is_over && is_idle {
                     return Ok(committed);
+                }
+                if is_idle {
+                    thread::sleep(WAIT); // poll interval
                 }
             }
         });
@@ -90,11 +103,8 @@ impl Watch {
 
 /// What is new. A broker that is away comes back.
 fn read(follower: &mut dyn Follower) -> Result<Vec<(u32, Message)>, Error> {
-    match follower.next(WAIT, MESSAGES_MAX) {
-        Err(Error::Unavailable { .. }) => {
-            thread::sleep(WAIT); // poll interval
-            Ok(vec![])
-        }
+    match follower.next(Duration::ZERO, MESSAGES_MAX) {
+        Err(Error::Unavailable { .. }) => Ok(vec![]),
         read => read,
     }
 }
@@ -117,7 +127,7 @@ pub(crate) fn read_rest(
     for name in [&topics.control, &topics.accepted, &topics.requested] {
         let mut follower = exchange.follow(name, FollowFrom::Earliest)?;
         while !follower.caught_up()? {
-            for (partition, message) in read(&mut *follower)? {
+            for (partition, message) in follower.next(WAIT, MESSAGES_MAX)? {
                 committed.take(topics, name, partition, &message);
             }
         }

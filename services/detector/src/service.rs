@@ -121,9 +121,8 @@ impl Stage for Detection {
     }
 
     fn observe<'a>(states: impl Iterator<Item = &'a State>) {
-        let (models, bytes) = states
-            .map(State::models)
-            .fold((0, 0), |sum, part| (sum.0 + part.0, sum.1 + part.1));
+        let (models, bytes) =
+            states.map(State::models).fold((0, 0), |sum, part| (sum.0 + part.0, sum.1 + part.1));
         metrics::gauge!(names::MODELS).set(models as f64);
         metrics::gauge!(names::MODEL_BYTES).set(bytes as f64);
     }

@@ -167,8 +167,7 @@ impl Series {
         for _ in 0..count {
             let (name, version, open): (Arc<str>, u64, Option<Open>) = encoding::take(bytes)?;
             let plan = plan(&series.named.stream, &name, version)?;
-            let model =
-                SeriesModel::decode(&plan.detector, values, detect::STATE_VERSION, bytes)?;
+            let model = SeriesModel::decode(&plan.detector, values, detect::STATE_VERSION, bytes)?;
             series.slots.push(Slot { plan, model, open });
         }
         encoding::ensure(bytes.is_empty(), "length of a series")?;

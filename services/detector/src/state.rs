@@ -64,8 +64,7 @@ pub struct State {
 impl State {
     /// Before the first row. `source` names the partition that is read, as `topic/number`.
     pub fn new(source: Arc<str>, origin: Origin, config: &DetectorConfig) -> Self {
-        let track =
-            if origin.in_the_middle { Track::in_the_middle() } else { Track::default() };
+        let track = if origin.in_the_middle { Track::in_the_middle() } else { Track::default() };
         Self {
             config: config.clone(),
             definitions: Definitions::default(),
@@ -123,7 +122,9 @@ impl State {
                     let detail = "detector panicked or died on it".to_owned();
                     out.refusals.push(events::refusal(&context, Reason::Poison, detail));
                 }
-                (Choice::Take, Item::Tick(log_time)) => self.tick(&batch.first, number, *log_time, out),
+                (Choice::Take, Item::Tick(log_time)) => {
+                    self.tick(&batch.first, number, *log_time, out)
+                }
                 (Choice::Take, Item::Row(row)) => {
                     if row.config_version > self.definitions.version {
                         control.advance(&mut self.definitions, row.config_version);

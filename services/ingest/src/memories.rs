@@ -35,14 +35,16 @@ impl Memories {
         Self { snapshots, saver, sources: BTreeMap::new() }
     }
 
-    /// A source has come; answers what is kept of it.
-    pub(crate) fn assigned(
-        &mut self,
+    /// A source has come.
+    pub(crate) fn assigned(&mut self, partition: &Partition, now: Micros) {
+        self.saver.assigned(&partition.to_string(), vec![], now / 1000);
+    }
+
+    /// What is kept of a source.
+    pub(crate) fn newest(
+        &self,
         partition: &Partition,
-        now: Micros,
     ) -> Result<Option<Header>, snapshot::Error> {
-        let name = partition.to_string();
-        self.saver.assigned(&name, vec![], now / 1000);
         self.snapshots.newest(SERVICE, partition)
     }
 

@@ -248,11 +248,15 @@ impl Processor for IngestProcessor {
         // Skips hold for whatever comes again.
         self.control.read_all()?;
         self.state.set_poisonous(self.control.skipped_messages(SERVICE));
-        let newest = match &mut self.memories {
-            Some(memories) => memories.assigned(partition, self.clock.now())?,
-            None => None,
-        };
-        if let (None, Some(newest)) = (committed, newest) {
+        let mut newest = None;
+        if let Some(memories) = &mut self.memories {
+            memories.assigned(partition, self.clock.now());
+            // With an offset nothing else is needed, and a store that is away does no harm.
+            if committed.is_none() {
+                newest = memories.newest(partition)?;
+            }
+        }
+        if let Some(newest) = newest {
             let what = format!(
                 "it was read up to offset {} at least, but the group has no committed offset (any more)",
                 newest.offset

@@ -16,8 +16,7 @@ use std::{
 
 use domain::{Id, Topics};
 use exchange::{
-    Assignment, Batch, Group, Message, Offset, Outputs, Partition, Processor, Restore, Slice,
-    Start,
+    Assignment, Batch, Group, Message, Offset, Outputs, Partition, Processor, Restore, Slice, Start,
 };
 use futures::future::join_all;
 use runtime::{Clock, Stop, clock::Stopwatch};

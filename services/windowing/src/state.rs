@@ -85,8 +85,7 @@ impl At<'_> {
 impl State {
     /// Before the first record. `source` names the partition that is read, as `topic/number`.
     pub fn new(source: Arc<str>, origin: Origin, config: &WindowingConfig) -> Self {
-        let track =
-            if origin.in_the_middle { Track::in_the_middle() } else { Track::default() };
+        let track = if origin.in_the_middle { Track::in_the_middle() } else { Track::default() };
         let mut state = Self {
             config: config.clone(),
             definitions: Definitions::default(),
@@ -251,9 +250,7 @@ impl State {
             Arrival::Waits => {
                 series.order.hold(&record);
                 let held_rows_max = self.config.held_rows_max;
-                while let Some(held) =
-                    self.series.get_mut(index).order.release(held_rows_max)
-                {
+                while let Some(held) = self.series.get_mut(index).order.release(held_rows_max) {
                     let mut values = std::mem::take(&mut self.scratch.held);
                     self.leave(index, &held.record(&mut values), false, at, out);
                     self.scratch.held = values;

@@ -45,13 +45,7 @@ impl ControlWriter {
     ///
     /// # Errors
     /// As [`ControlWriter::append`].
-    pub fn skip(
-        &self,
-        service: &str,
-        place: &Place,
-        why: &str,
-        now: Micros,
-    ) -> Result<u64, Error> {
+    pub fn skip(&self, service: &str, place: &Place, why: &str, now: Micros) -> Result<u64, Error> {
         let skip = Skip {
             service: service.to_owned(),
             partition: place.partition.to_string(),

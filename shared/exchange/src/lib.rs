@@ -13,6 +13,7 @@
 //! - [`points`]: named points at which a process can be made to die, for tests of real processes.
 
 mod checks;
+mod counts;
 mod deadline;
 mod disk;
 mod error;

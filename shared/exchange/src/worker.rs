@@ -10,10 +10,9 @@ use std::{
     time::Duration,
 };
 
-use metrics::{Counter, Histogram};
-
 use crate::{
-    deadline, metrics as names,
+    counts::Counts,
+    deadline,
     points::{self, Point},
     port::{
         Assignment, Batch, CommitOutcome, Error, Event, Member, Outputs, Partition, PollLimits,
@@ -57,18 +56,6 @@ pub struct Worker<P> {
 struct Uncommitted {
     outputs: Outputs,
     partitions: Vec<Partition>,
-}
-
-/// Handles of the metrics, made once.
-struct Counts {
-    live_batches: Counter,
-    live_messages: Counter,
-    replay_batches: Counter,
-    replay_messages: Counter,
-    commit_seconds: Histogram,
-    full: Counter,
-    rewinds: Counter,
-    skipped: Counter,
 }
 
 impl<P: Processor> Worker<P> {
@@ -377,31 +364,4 @@ fn names_of<'a>(partitions: impl Iterator<Item = &'a Partition>) -> String {
 fn text(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no words")
-}
-
-impl Counts {
-    fn new(group: &str) -> Self {
-        let of = |name, kind: &'static str| metrics::counter!(name, "group" => group.to_owned(), "kind" => kind);
-        Self {
-            live_batches: of(names::BATCHES, "live"),
-            live_messages: of(names::MESSAGES, "live"),
-            replay_batches: of(names::BATCHES, "replay"),
-            replay_messages: of(names::MESSAGES, "replay"),
-            commit_seconds: metrics::histogram!(names::COMMIT_SECONDS, "group" => group.to_owned()),
-            full: metrics::counter!(names::FULL, "group" => group.to_owned()),
-            rewinds: metrics::counter!(names::REWINDS, "group" => group.to_owned()),
-            skipped: metrics::counter!(names::SKIPPED, "group" => group.to_owned()),
-        }
-    }
-
-    fn batch(&self, batch: &Batch) {
-        let messages: usize = batch.slices.iter().map(|slice| slice.messages.len()).sum();
-        let (batches, of_messages) = if batch.replay {
-            (&self.replay_batches, &self.replay_messages)
-        } else {
-            (&self.live_batches, &self.live_messages)
-        };
-        batches.increment(1);
-        of_messages.increment(messages as u64);
-    }
 }

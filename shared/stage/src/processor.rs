@@ -25,6 +25,8 @@ pub struct StageProcessor<S: Stage> {
     waiting: BTreeMap<Partition, Committed>,
     loader: Option<Loader<S::Saved>>,
     saver: Option<Saver>,
+    /// Partitions whose snapshots could not be asked for, and why: what is replayed in their place may be gone.
+    unread: BTreeMap<Partition, snapshot::Error>,
     /// Partitions that have come, with the offset from which they may need their input, to be told.
     needs: Vec<(Partition, Offset)>,
     /// The item in hand; its index is the state's to tell once the message has been read.
@@ -41,8 +43,17 @@ impl<S: Stage> StageProcessor<S> {
                 (loader, Saver::new(store, S::SERVICE, config, inline))
             })
             .unzip();
-        let (parts, waiting) = (BTreeMap::new(), BTreeMap::new());
-        Self { stage, options, parts, waiting, loader, saver, needs: vec![], hand: None }
+        Self {
+            stage,
+            options,
+            parts: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            loader,
+            saver,
+            unread: BTreeMap::new(),
+            needs: vec![],
+            hand: None,
+        }
     }
 
     /// The group that its worker joins under the name `member`.
@@ -171,10 +182,11 @@ impl<S: Stage> StageProcessor<S> {
             else {
                 continue;
             };
-            let told = |error: &snapshot::Error| {
+            let loaded = loaded.map_err(|error| {
                 tracing::warn!(service = S::SERVICE, %partition, %error, "snapshots can't be read");
-            };
-            let start = self.revive(&partition, committed, loaded.inspect_err(told).ok())?;
+                self.unread.insert(partition.clone(), error);
+            });
+            let start = self.revive(&partition, committed, loaded.ok())?;
             starts.push((partition, start));
         }
         Ok(starts)
@@ -299,6 +311,10 @@ impl<S: Stage> Processor for StageProcessor<S> {
             let partition = partition.clone();
             return Err(exchange::Error::Lost { partition, wanted, first }.into());
         }
+        // A store that is away for a while is no loss: whoever comes next may find what it has.
+        if let Some(error) = self.unread.remove(partition) {
+            return Err(error.into());
+        }
         let part = self.parts.remove(partition);
         let (life, committed) = part.map_or((None, 0), |part| (part.expected, part.committed));
         let what = format!("offsets {wanted} to {} of its input are gone", first - 1);
@@ -310,6 +326,7 @@ impl<S: Stage> Processor for StageProcessor<S> {
     fn drop_partition(&mut self, partition: &Partition) {
         self.parts.remove(partition);
         self.waiting.remove(partition);
+        self.unread.remove(partition);
         let name = partition.to_string();
         if let Some(loader) = &mut self.loader {
             loader.forget(&name);

@@ -3,6 +3,8 @@
 //! `mistakes [NAME…]` reads `tests/mistakes.toml`. A mistake is caught if the source with it compiles and its test
 //! fails; the tests must pass without any. The copy and its target directory are `target/mistakes`.
 
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command's words")]
+
 use std::{
     collections::BTreeSet,
     error::Error,

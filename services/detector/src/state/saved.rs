@@ -99,7 +99,13 @@ impl Saved {
         state.next = Position { source, epoch: header.epoch, number: header.next };
         let mut series = vec![];
         series.resize_with(count as usize, || None);
-        Ok(Self { state, series, history: Arc::clone(history), plans: HashMap::new(), features: HashSet::new() })
+        Ok(Self {
+            state,
+            series,
+            history: Arc::clone(history),
+            plans: HashMap::new(),
+            features: HashSet::new(),
+        })
     }
 
     /// Reads one series.

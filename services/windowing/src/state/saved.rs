@@ -115,7 +115,13 @@ impl Saved {
         state.next = Position { source, epoch: header.epoch, number: header.next };
         let mut series = vec![];
         series.resize_with(head.series as usize, || None);
-        Ok(Self { state, series, history: Arc::clone(history), streams: HashMap::new(), features: HashSet::new() })
+        Ok(Self {
+            state,
+            series,
+            history: Arc::clone(history),
+            streams: HashMap::new(),
+            features: HashSet::new(),
+        })
     }
 
     /// Reads one series.
@@ -130,8 +136,7 @@ impl Saved {
             let stream = stream.ok_or(DecodeError::Impossible("stream: control has none such"))?;
             // Mostly it is the one in force, which all its series share.
             let current = state.streams.get(&key.0).filter(|current| current.stream == stream);
-            let found =
-                current.cloned().unwrap_or_else(|| Arc::new(InForce { since, stream }));
+            let found = current.cloned().unwrap_or_else(|| Arc::new(InForce { since, stream }));
             streams.insert(key, Arc::clone(&found));
             Ok(found)
         };

@@ -292,7 +292,8 @@ fn repeats_are_dropped_and_counted_once() {
         both.items.push(Item::Row(domain::Row { series: 2, values, ..row }));
     }
     let segments = [first.clone(), first, both.clone()];
-    let mut state = State::new("records.accepted/0".into(), Origin::of(Life::first(0)), &world.config);
+    let mut state =
+        State::new("records.accepted/0".into(), Origin::of(Life::first(0)), &world.config);
     let mut out = state.output();
     state.apply(&world.control(), &segments, Select::all_but(None), &mut out).unwrap();
     assert_eq!((state.counts.rows, state.counts.repeats, out.items()), (3, 4, 3));

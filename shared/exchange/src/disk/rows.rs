@@ -160,7 +160,7 @@ fn check_ends(db: &Connection, partition: PartitionId, extent: &Extent) -> Resul
     let newest =
         "select id, last, cost, at from chunks where id between ?1 and ?2 order by id desc limit 1";
     let range = params![row_id(partition, 0), row_id(partition, OFFSET_MAX)];
-    let newest = db.query_row(newest, range, |row| meta(row)).optional()?;
+    let newest = db.query_row(newest, range, meta).optional()?;
     let ends = match newest {
         None => extent.bytes == 0,
         Some(newest) => newest.last + 1 == extent.end && newest.first >= extent.first,

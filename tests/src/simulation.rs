@@ -8,8 +8,10 @@
 //! - `deadly` and `unlucky`: services that die on rows, on messages and at points;
 //! - `member` and `world`: who is there, and what there is;
 //! - `course`: what happens in which turn, and how it ends;
+//! - `bed`, `objects` and `reader`: the exchange, in memory or on disk, where snapshots lie, and who reads all of it;
 //! - `counters`: what the services themselves count.
 
+mod bed;
 mod counters;
 mod course;
 mod deadly;
@@ -17,19 +19,18 @@ mod dice;
 mod input;
 mod luck;
 mod member;
+mod objects;
 mod plan;
+mod reader;
 mod unlucky;
 mod world;
 
 use std::{
     collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
 };
 
-use exchange::{Exchange, MemoryExchange, MemoryOptions};
-
-pub use world::Bed;
+pub use bed::{Bed, InMemory, OnDisk};
 
 use self::{
     counters::Counters,
@@ -43,15 +44,6 @@ use crate::{
     local::Failed,
     oracle::{self, Committed, Evidence, Limits},
 };
-
-/// A simulation in memory.
-pub struct InMemory;
-
-impl Bed for InMemory {
-    fn open(&self, options: MemoryOptions) -> Result<Arc<dyn Exchange>, Failed> {
-        Ok(Arc::new(MemoryExchange::new(options)))
-    }
-}
 
 /// What has happened, by its name, and how often. The names of metrics are what the services counted.
 pub type Counts = BTreeMap<String, u64>;
@@ -133,7 +125,7 @@ fn simulate(plan: &Plan, bed: &dyn Bed) -> Result<Run, Failed> {
 }
 
 /// The same records at the same offsets and times, and nothing that disturbs.
-fn single(plan: &Plan, world: &World, bed: &dyn Bed) -> Result<Committed, Failed> {
+fn single(plan: &Plan, world: &World<'_>, bed: &dyn Bed) -> Result<Committed, Failed> {
     let luck = Luck::new(Dice::new(plan.seed, 5), Rates::default(), BTreeMap::new());
     let plan = Plan { saver: None, memory_bytes_max: None, ..plan.clone() };
     let mut alone = World::new(&plan, luck, bed)?;
@@ -153,7 +145,7 @@ fn single(plan: &Plan, world: &World, bed: &dyn Bed) -> Result<Committed, Failed
     alone.committed()
 }
 
-fn counts(world: &World, evidence: &Evidence) -> Counts {
+fn counts(world: &World<'_>, evidence: &Evidence) -> Counts {
     let counts = world.luck.counts().into_iter().map(|(what, times)| (what.to_owned(), times));
     let mut counts: Counts = counts.collect();
     let committed = &evidence.committed;

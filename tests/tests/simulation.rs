@@ -4,15 +4,17 @@
 use std::{
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     thread,
 };
 
-use oddwatch_tests::simulation::{Counts, InMemory, run};
+use oddwatch_tests::simulation::{Counts, InMemory, OnDisk, Run, run};
 
 /// How many seeds, from 0.
 const SEEDS: u64 = 2_000;
+/// How many of them on disk too.
+const SEEDS_ON_DISK: u64 = 100;
 /// On so many threads.
 const THREADS: usize = 2;
 
@@ -87,17 +89,39 @@ const TEETH: &[(&str, u64)] = &[
     ("compared with a single run", 100),
 ];
 
+/// What must have happened on disk.
+const TEETH_ON_DISK: &[(&str, u64)] =
+    &[("the exchange was found again after a crash", 10), ("restore in the middle", 100)];
+
 #[test]
 fn whatever_happens_each_record_is_scored_once_and_the_same() {
     let regressions = REGRESSIONS.iter().map(|(seed, _)| *seed);
-    let seeds: Vec<u64> = (0..SEEDS).chain(regressions.filter(|seed| *seed >= SEEDS)).collect();
-    let next = AtomicU64::new(0);
+    let seeds = (0..SEEDS).chain(regressions.filter(|seed| *seed >= SEEDS)).collect();
+    simulate(seeds, |seed| run(seed, &InMemory), TEETH);
+}
+
+#[test]
+fn it_is_so_on_disk_and_after_crashes_of_everything() {
+    let on_disk = |seed| {
+        let bed = OnDisk::new().map_err(|error| error.to_string())?;
+        run(seed, &bed).map_err(|wrong| format!("on disk: {wrong}"))
+    };
+    simulate((0..SEEDS_ON_DISK).collect(), on_disk, TEETH_ON_DISK);
+}
+
+/// Runs all seeds; none may fail, and everything that is to happen must.
+fn simulate(
+    seeds: Vec<u64>,
+    run: impl Fn(u64) -> Result<Run, String> + Sync,
+    teeth: &[(&str, u64)],
+) {
+    let next = AtomicUsize::new(0);
     let (all, wrong) = (Mutex::new(Counts::new()), Mutex::new(vec![]));
     thread::scope(|scope| {
         for _ in 0..THREADS {
             scope.spawn(|| {
-                while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
-                    match run(*seed, &InMemory) {
+                while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    match run(*seed) {
                         Ok(run) => add(&all, run.counts),
                         Err(text) => {
                             wrong.lock().unwrap_or_else(PoisonError::into_inner).push(text);
@@ -111,14 +135,12 @@ fn whatever_happens_each_record_is_scored_once_and_the_same() {
     let words: Vec<&str> = wrong.iter().take(5).map(String::as_str).collect();
     assert!(wrong.is_empty(), "{} seeds failed, such as:\n{}", wrong.len(), words.join("\n\n"));
     let all = all.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let blunt: Vec<String> = TEETH
-        .iter()
-        .filter_map(|(name, least)| {
-            let named = all.iter().filter(|(found, _)| found.starts_with(name));
-            let times: u64 = named.map(|(_, times)| times).sum();
-            (times < *least).then(|| format!("{name}: {times} times, not {least}"))
-        })
-        .collect();
+    let is_blunt = |(name, least): &(&str, u64)| {
+        let named = all.iter().filter(|(found, _)| found.starts_with(name));
+        let times: u64 = named.map(|(_, times)| times).sum();
+        (times < *least).then(|| format!("{name}: {times} times, not {least}"))
+    };
+    let blunt: Vec<String> = teeth.iter().filter_map(is_blunt).collect();
     assert!(blunt.is_empty(), "what was to happen did not:\n{}", blunt.join("\n"));
 }
 

@@ -41,10 +41,7 @@ impl Memories {
     }
 
     /// What is kept of a source.
-    pub(crate) fn newest(
-        &self,
-        partition: &Partition,
-    ) -> Result<Option<Header>, snapshot::Error> {
+    pub(crate) fn newest(&self, partition: &Partition) -> Result<Option<Header>, snapshot::Error> {
         self.snapshots.newest(SERVICE, partition)
     }
 

@@ -88,6 +88,17 @@ pub(crate) struct Found {
     pub(crate) offsets: Vec<(String, PartitionId, OffsetRecord)>,
 }
 
+/// What is to be fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) partition: PartitionId,
+    pub(crate) from: Offset,
+    /// One past a message that was there once.
+    pub(crate) until: Offset,
+    /// Messages in between may be gone.
+    pub(crate) is_compacted: bool,
+}
+
 /// Messages as they were fetched.
 #[derive(Default)]
 pub(crate) struct Fetched {
@@ -210,41 +221,36 @@ impl Disk {
         self.reading(|db| rows::metas(db, partition, from, chunks_max).map_err(Trouble::from))
     }
 
-    /// The messages of a partition from an offset up to another one, or up to the chunk that makes `bytes_max`
-    /// full. Nothing if the first ones are gone.
-    pub(crate) fn fetch(
-        &self,
-        partition: PartitionId,
-        from: Offset,
-        until: Offset,
-        bytes_max: usize,
-    ) -> Result<Fetched, Error> {
+    /// The messages that are wanted, or those up to the chunk that makes `bytes_max` full. Nothing if the first
+    /// ones are gone.
+    pub(crate) fn fetch(&self, wanted: Wanted, bytes_max: usize) -> Result<Fetched, Error> {
+        let Wanted { partition, from, until, is_compacted } = wanted;
         self.reading(|db| {
             let snapshot = db.unchecked_transaction()?;
             let extent = rows::extent(&snapshot, partition)?;
             if extent.first > from {
                 return Ok(Fetched { covered: from, ..Fetched::default() });
             }
-            let mut fetched = Fetched { covered: until, ..Fetched::default() };
-            let (mut bytes, mut end) = (0, None);
             let (before, start) = rows::chunk_at(&snapshot, partition, from)?;
-            if let Some(last) = before {
-                end = Some(last + 1);
-            }
+            let (mut messages, mut end) = (Vec::new(), before.map(|last| last + 1));
+            let (mut bytes, mut is_full) = (0, false);
             rows::each_chunk(&snapshot, partition, start, until, |row| {
                 let chunk = decode(&row)?;
-                check_hole(chunk.after, end, from, row.meta.first)?;
+                check_hole(chunk.after, end, from)?;
                 end = Some(row.meta.last + 1);
                 bytes += row.value.len();
-                fetched.messages.extend(chunk.messages.into_iter().filter(|m| m.offset >= from));
-                let enough = bytes >= bytes_max;
-                fetched.covered = match enough {
-                    true => row.meta.last + 1,
-                    false => until.max(row.meta.last + 1),
-                };
-                Ok(!enough)
+                messages.extend(chunk.messages.into_iter().filter(|m| m.offset >= from));
+                is_full = bytes >= bytes_max;
+                Ok(!is_full)
             })?;
-            Ok(fetched)
+            let reached = end.unwrap_or(0).max(from);
+            // All that was there has come: it must be all that there is to be.
+            let is_whole = extent.end.min(until) <= reached || (is_compacted && until < extent.end);
+            match (is_full, is_whole) {
+                (true, _) => Ok(Fetched { messages, covered: reached }),
+                (false, true) => Ok(Fetched { messages, covered: reached.max(until) }),
+                (false, false) => Err(missing(reached)),
+            }
         })
     }
 
@@ -326,21 +332,17 @@ fn decode(row: &Row) -> Result<Chunk, Trouble> {
 }
 
 /// Refuses a chunk that does not follow where the last one ended, or, for the first one, where it was to begin.
-fn check_hole(
-    after: Option<Offset>,
-    end: Option<Offset>,
-    from: Offset,
-    first: Offset,
-) -> Result<(), Trouble> {
+fn check_hole(after: Option<Offset>, end: Option<Offset>, from: Offset) -> Result<(), Trouble> {
     let follows = match (after, end) {
         (None, _) => true,
         (Some(after), Some(end)) => after == end,
         (Some(after), None) => after <= from,
     };
-    if follows {
-        return Ok(());
-    }
-    Err(Trouble::Damaged(format!("messages before offset {first} are missing")))
+    if follows { Ok(()) } else { Err(missing(end.unwrap_or(from))) }
+}
+
+fn missing(from: Offset) -> Trouble {
+    Trouble::Damaged(format!("messages from offset {from} on are missing"))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -24,7 +24,7 @@ const STALL_TURNS_MAX: usize = 400;
 const TURNS_PER_MESSAGE_MAX: usize = 200;
 
 /// Runs a world from the first message to its end.
-pub(crate) fn run(plan: &Plan, world: &mut World) -> Result<(), Failed> {
+pub(crate) fn run(plan: &Plan, world: &mut World<'_>) -> Result<(), Failed> {
     let dice = &mut Dice::new(plan.seed, 3);
     for service in SERVICES {
         world.join(service)?;
@@ -44,7 +44,12 @@ pub(crate) fn run(plan: &Plan, world: &mut World) -> Result<(), Failed> {
 }
 
 /// One turn; says whether the message was published.
-fn turn(plan: &Plan, world: &mut World, draft: &Draft, dice: &mut Dice) -> Result<bool, Failed> {
+fn turn(
+    plan: &Plan,
+    world: &mut World<'_>,
+    draft: &Draft,
+    dice: &mut Dice,
+) -> Result<bool, Failed> {
     let Actions { publish, kill, rebalance, damage, jump, redefine, stall } = plan.actions;
     let mut draw = dice.below(1_000) as u32;
     let mut is = |share: u32| {
@@ -55,7 +60,7 @@ fn turn(plan: &Plan, world: &mut World, draft: &Draft, dice: &mut Dice) -> Resul
     if is(publish) {
         return world.publish(draft);
     } else if is(kill) {
-        if dice.happens(100) { kill_all(world) } else { kill_one(world, dice)? }
+        if dice.happens(150) { kill_all(world)? } else { kill_one(world, dice)? }
     } else if is(rebalance) {
         rebalance_one(plan, world, dice)?;
     } else if is(damage) {
@@ -83,8 +88,8 @@ fn turn(plan: &Plan, world: &mut World, draft: &Draft, dice: &mut Dice) -> Resul
 }
 
 /// A member makes no step for a while; its partitions wait.
-fn stall_one(world: &mut World, dice: &mut Dice) {
-    let until = world.turns + dice.from_to(50, STALL_TURNS_MAX) as u64;
+fn stall_one(world: &mut World<'_>, dice: &mut Dice) {
+    let until = world.turns + dice.between(50, STALL_TURNS_MAX) as u64;
     if !world.members.is_empty() {
         let at = dice.below(world.members.len());
         world.members[at].stalled_until = until;
@@ -93,13 +98,19 @@ fn stall_one(world: &mut World, dice: &mut Dice) {
 }
 
 /// The machine dies, and all members with it; they are started again, sooner or later.
-fn kill_all(world: &mut World) {
-    let all_may = SERVICES.map(|service| world.luck.may_be_killed(service, "all killed at once"));
-    world.keep(|member| !all_may[SERVICES.iter().position(|s| *s == member.service).unwrap_or(0)]);
+fn kill_all(world: &mut World<'_>) -> Result<(), Failed> {
+    const WHAT: &str = "all killed at once";
+    if SERVICES.iter().all(|service| world.luck.may_die(service)) {
+        for service in SERVICES {
+            world.luck.may_be_killed(service, WHAT);
+        }
+        world.crash()?;
+    }
+    Ok(())
 }
 
 /// A member is killed; or one of its name takes over while it is at work, which it must notice.
-fn kill_one(world: &mut World, dice: &mut Dice) -> Result<(), Failed> {
+fn kill_one(world: &mut World<'_>, dice: &mut Dice) -> Result<(), Failed> {
     if world.members.is_empty() {
         return Ok(());
     }
@@ -125,7 +136,7 @@ fn kill_one(world: &mut World, dice: &mut Dice) -> Result<(), Failed> {
     Ok(())
 }
 
-fn rebalance_one(plan: &Plan, world: &mut World, dice: &mut Dice) -> Result<(), Failed> {
+fn rebalance_one(plan: &Plan, world: &mut World<'_>, dice: &mut Dice) -> Result<(), Failed> {
     let service = *dice.pick(&SERVICES);
     let most = plan.members_max.get(service).copied().unwrap_or(1);
     if world.count(service) < most {
@@ -139,7 +150,7 @@ fn rebalance_one(plan: &Plan, world: &mut World, dice: &mut Dice) -> Result<(), 
 }
 
 /// A snapshot is flipped, cut off, or gone.
-fn damage_one(world: &World, dice: &mut Dice) -> Result<(), Failed> {
+fn damage_one(world: &World<'_>, dice: &mut Dice) -> Result<(), Failed> {
     let objects = &world.objects;
     let mut paths: Vec<Path> =
         block_on(objects.list(None).filter_map(async |meta| Some(meta.ok()?.location)).collect());
@@ -171,7 +182,7 @@ fn damage_one(world: &World, dice: &mut Dice) -> Result<(), Failed> {
     Ok(())
 }
 
-fn jump_once(world: &World, dice: &mut Dice) {
+fn jump_once(world: &World<'_>, dice: &mut Dice) {
     let by = dice.below(JUMP_US_MAX) as Micros;
     match dice.below(4) {
         0 => {
@@ -190,7 +201,7 @@ fn jump_once(world: &World, dice: &mut Dice) {
 }
 
 /// A stream or detector is changed, added or removed; what is published stays as it is.
-fn redefine_one(plan: &Plan, world: &mut World, dice: &mut Dice) -> Result<(), Failed> {
+fn redefine_one(plan: &Plan, world: &mut World<'_>, dice: &mut Dice) -> Result<(), Failed> {
     let control = world.local.control()?;
     let definitions: Definitions = control.latest().clone();
     let streams: Vec<_> = definitions.streams_in_force();
@@ -220,7 +231,7 @@ fn redefine_one(plan: &Plan, world: &mut World, dice: &mut Dice) -> Result<(), F
 }
 
 /// Nothing bad happens any more: the rest is published, everything is worked off, all that waits is released.
-fn end<'a>(world: &mut World, rest: impl Iterator<Item = &'a Draft>) -> Result<(), Failed> {
+fn end<'a>(world: &mut World<'_>, rest: impl Iterator<Item = &'a Draft>) -> Result<(), Failed> {
     world.luck.heal();
     for draft in rest {
         for _ in 0..2 {

@@ -5,6 +5,7 @@ use rand_core::{RngCore as _, SeedableRng as _};
 use rand_pcg::Pcg64Mcg;
 
 /// A seeded source of chance.
+#[derive(Debug)]
 pub(crate) struct Dice(Pcg64Mcg);
 
 impl Dice {
@@ -20,7 +21,7 @@ impl Dice {
     }
 
     /// From `low` to `high`, both included.
-    pub(crate) fn from_to(&mut self, low: usize, high: usize) -> usize {
+    pub(crate) fn between(&mut self, low: usize, high: usize) -> usize {
         low + self.below(high - low + 1)
     }
 

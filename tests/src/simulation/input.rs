@@ -54,7 +54,7 @@ pub(crate) fn drafts(plan: &Plan) -> Vec<Draft> {
             drafts.push(last);
             continue;
         }
-        let count = if dice.happens(200) { dice.from_to(2, RECORDS_MAX) } else { 1 };
+        let count = if dice.happens(200) { dice.between(2, RECORDS_MAX) } else { 1 };
         drafts.push(draft(plan, &mut series, count, dice));
     }
     plan.deadly.iter().for_each(|deadly| plant(plan, *deadly, &mut series, &mut drafts, dice));
@@ -128,6 +128,10 @@ fn record(series: &mut Series, deadly: Option<f64>, dice: &mut Dice) -> (String,
     if dice.happens(10) {
         values.push(dice.unit());
     }
+    if dice.happens(15) {
+        let at = dice.below(values.len());
+        values[at] = *dice.pick(&[-0.0, 5e-324, 1e308, -1e308, 1e-300, 4_503_599_627_370_497.5]);
+    }
     if let Some(deadly) = deadly {
         values[0] = deadly;
     }
@@ -145,7 +149,11 @@ fn record(series: &mut Series, deadly: Option<f64>, dice: &mut Dice) -> (String,
             let names = ["a", "b", "c", "d"];
             let named: Vec<(Arc<str>, f64)> =
                 names.iter().zip(&values).map(|(name, value)| (Arc::from(*name), *value)).collect();
-            let texts: Vec<_> = named.iter().map(|(n, v)| format!("{n:?}:{v:?}")).collect();
+            let mut texts: Vec<_> = named.iter().map(|(n, v)| format!("{n:?}:{v:?}")).collect();
+            // A value that is null is missing, and may be that of a feature that nobody knows yet.
+            if values.len() < names.len() && dice.happens(30) {
+                texts.push(format!("{:?}:null", names[values.len()]));
+            }
             (format!("\"values\":{{{}}}", texts.join(",")), named)
         }
     };
@@ -163,7 +171,7 @@ fn plant(
     drafts: &mut Vec<Draft>,
     dice: &mut Dice,
 ) {
-    for _ in 0..dice.from_to(1, 2) {
+    for _ in 0..dice.between(1, 2) {
         let at = dice.below(drafts.len());
         let one = dice.below(series.len());
         if deadly.service == "ingest" {

@@ -65,12 +65,15 @@ pub(crate) struct Rates {
     pub(crate) before: u32,
     /// A death after a commit.
     pub(crate) after: u32,
+    /// A call of the store of snapshots that fails.
+    pub(crate) store: u32,
 }
 
 /// The handle of a simulation's luck.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct Luck(Arc<Mutex<Inner>>);
 
+#[derive(Debug)]
 struct Inner {
     dice: Dice,
     rates: Rates,
@@ -117,6 +120,22 @@ impl Luck {
             inner.dies(service, point.name());
         }
         dies
+    }
+
+    /// Whether a call of the store of snapshots fails.
+    pub(crate) fn store_fails(&self, what: &'static str) -> bool {
+        let mut inner = self.lock();
+        let rate = inner.rates.store;
+        let fails = inner.dice.happens(rate);
+        if fails {
+            inner.count(what);
+        }
+        fails
+    }
+
+    /// Whether a service may be killed from outside now.
+    pub(crate) fn may_die(&self, service: &str) -> bool {
+        self.lock().may_die(service)
     }
 
     /// Whether a service may be killed from outside now; if so, it counts as done.

@@ -1,5 +1,7 @@
 //! A member of any of the four services.
 
+use std::error::Error;
+
 use detector::Detection;
 use exchange::{PollLimits, Processor, Step, Worker};
 use ingest::{Finish, IngestProcessor};
@@ -108,13 +110,19 @@ impl Member {
 
 fn step<P: Processor>(worker: &mut Worker<P>) -> Result<Step, Ended>
 where
-    P::Error: std::fmt::Display,
+    P::Error: Error,
 {
-    worker.step().map_err(|error| match error.to_string() {
+    worker.step().map_err(|error| match in_full(&error) {
         text if text.contains(AS_PLANNED) => Ended::AsPlanned,
         text if text.contains("was fenced") => Ended::Fenced,
         text => Ended::Failed(text),
     })
+}
+
+/// An error with all that led to it.
+fn in_full(error: &dyn Error) -> String {
+    let causes = std::iter::successors(error.source(), |&error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// Keeps the words of planned panics out of the test's output; those of others are shown.

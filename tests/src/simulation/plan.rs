@@ -83,9 +83,9 @@ impl Plan {
         let bounded = memory_bytes_max.is_some();
         Self {
             seed,
-            partitions: dice.from_to(1, 4) as u32,
-            records_partitions: dice.from_to(1, 3) as u32,
-            members_max: SERVICES.map(|service| (service, dice.from_to(1, 3))).into(),
+            partitions: dice.between(1, 4) as u32,
+            records_partitions: dice.between(1, 3) as u32,
+            members_max: SERVICES.map(|service| (service, dice.between(1, 3))).into(),
             batch_messages_max: *dice.pick(if bounded {
                 &[1, 3, 5]
             } else {
@@ -94,21 +94,21 @@ impl Plan {
             batch_bytes_max: *dice.pick(&[1, 1_000, 1 << 20]),
             memory_bytes_max,
             saver: (bounded || dice.happens(900)).then(|| SaverConfig {
-                every_ms: *dice.pick(&[20, 200, 2_000, 60_000]),
+                every_ms: *dice.pick(&[50, 500, 2_000, 60_000]),
                 // All that the kept ones need must fit into a bounded log.
                 input_bytes: *dice.pick(match bounded {
                     true => &[1, 300, 600],
-                    false => &[1, 1_000, 2_000, 5_000, 10_000, 50_000],
+                    false => &[1, 2_000, 3_000, 5_000, 10_000, 50_000],
                 }),
                 slice_bytes: *dice.pick(&[1, 1_000, 100_000]),
-                kept: dice.from_to(1, 3),
+                kept: dice.between(1, 3),
                 buffered_bytes_max: 1 << 30,
             }),
             definitions: streams.iter().flat_map(|name| define(name, dice)).collect(),
             redefines,
             scattered: dice.happens(250),
-            messages: if is_long { 200 } else { dice.from_to(60, 160) },
-            series: if is_long { 1 } else { dice.from_to(1, 6) },
+            messages: if is_long { 200 } else { dice.between(60, 160) },
+            series: if is_long { 1 } else { dice.between(1, 6) },
             deadly: if dice.happens(250) { deadly(dice) } else { vec![] },
             rates: Rates {
                 point: share(dice, 4),
@@ -116,6 +116,7 @@ impl Plan {
                 rewind: share(dice, 15),
                 before: share(dice, 10),
                 after: share(dice, 10),
+                store: if dice.happens(200) { share(dice, 60) } else { 0 },
             },
             actions: Actions {
                 publish: 40 + dice.below(200) as u32,
@@ -164,7 +165,9 @@ impl Plan {
         if self.actions.damage == 0 {
             forbidden.push(snapshot::metrics::REFUSED);
         }
-        forbidden.push(snapshot::metrics::FAILURES);
+        if self.rates.store == 0 {
+            forbidden.push(snapshot::metrics::FAILURES);
+        }
         forbidden
     }
 
@@ -190,7 +193,7 @@ impl fmt::Display for Plan {
 }
 
 fn deadly(dice: &mut Dice) -> Vec<Deadly> {
-    let mut all: Vec<Deadly> = (0..dice.from_to(1, 2)).map(|_| *dice.pick(&DEADLY)).collect();
+    let mut all: Vec<Deadly> = (0..dice.between(1, 2)).map(|_| *dice.pick(&DEADLY)).collect();
     all.sort();
     all.dedup();
     all
@@ -239,13 +242,13 @@ fn window(number: usize, dice: &mut Dice) -> Window {
         Aggregate::Max,
         Aggregate::Std,
     ];
-    let size = dice.from_to(2, 9);
+    let size = dice.between(2, 9);
     let first = dice.below(ALL.len());
-    let count = dice.from_to(1, 3);
+    let count = dice.between(1, 3);
     Window {
         name: format!("w{number}"),
         size: size as u32,
-        slide: dice.from_to(1, size) as u32,
+        slide: dice.between(1, size) as u32,
         features: ALL.iter().cycle().skip(first).take(count).copied().collect(),
     }
 }
@@ -263,7 +266,7 @@ pub(crate) fn detector(name: &str, stream: &Stream, dice: &mut Dice) -> Detector
             Threshold::Score(0.7),
             Threshold::Contamination(0.05),
         ]),
-        clear_after: dice.from_to(1, 5) as u32,
+        clear_after: dice.between(1, 5) as u32,
         silence_ms: *dice.pick(&[50, 1_000, 600_000]),
         warm_up: *dice.pick(&[2, 10, 30]),
         on_drift: *dice.pick(&[DriftPolicy::None, DriftPolicy::Relearn]),

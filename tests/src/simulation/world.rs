@@ -11,41 +11,35 @@ use std::{
 };
 
 use domain::{Definition, Micros, Topics};
-use exchange::{
-    Append, Error, Exchange, FollowFrom, Follower, MemoryOptions, PollLimits, Step, TopicSpec,
-};
+use exchange::{Append, Error, FollowFrom, MemoryOptions, PollLimits, Step, TopicSpec};
 use object_store::{ObjectStore, memory::InMemory};
 use runtime::Clock;
 use snapshot::Store;
 use stage::Snapshots;
 
 use super::{
+    bed::Bed,
     input::Draft,
-    luck::Luck,
+    luck::{AS_PLANNED, Luck},
     member::{Ended, Member},
+    objects::Objects,
     plan::{Plan, SERVICES},
+    reader::Reader,
 };
 use crate::{
     local::{Failed, Local},
     oracle::{Committed, Record},
 };
 
-/// Where a simulation takes its exchange from.
-pub trait Bed {
-    /// An exchange without topics.
-    ///
-    /// # Errors
-    /// If there is none.
-    fn open(&self, options: MemoryOptions) -> Result<Arc<dyn Exchange>, Failed>;
-}
-
 /// When it begins: in 2026.
 const BEGIN_US: Micros = 1_770_000_000_000_000;
+/// A member's clock is some of these off.
+const SKEW_US: Micros = 50_000;
 /// Topics that people read hold everything.
 const PUBLIC_BYTES_MAX: usize = 1 << 30;
 
 /// The world.
-pub(crate) struct World {
+pub(crate) struct World<'a> {
     pub(crate) local: Local,
     pub(crate) luck: Luck,
     pub(crate) objects: Arc<InMemory>,
@@ -57,41 +51,44 @@ pub(crate) struct World {
     pub(crate) steps: u64,
     /// Which turn it is.
     pub(crate) turns: u64,
+    /// The store of snapshots fails, and the log is bounded.
+    may_be_overtaken: bool,
     clock: Arc<AtomicI64>,
     appender: Arc<dyn Append>,
     limits: PollLimits,
-    readers: Vec<(String, Box<dyn Follower>)>,
-    committed: Committed,
+    reader: Reader,
+    bed: &'a dyn Bed,
+    options: MemoryOptions,
     /// Members that have been idle since any of their service had work.
     idle: BTreeMap<&'static str, BTreeSet<String>>,
     names: usize,
 }
 
-impl World {
+impl<'a> World<'a> {
     /// A world in which nobody lives yet.
-    pub(crate) fn new(plan: &Plan, luck: Luck, bed: &dyn Bed) -> Result<Self, Failed> {
+    pub(crate) fn new(plan: &Plan, luck: Luck, bed: &'a dyn Bed) -> Result<Self, Failed> {
         let time = Arc::new(AtomicI64::new(BEGIN_US));
         let (ms, us) = (Arc::clone(&time), Arc::clone(&time));
         let mut options = MemoryOptions::new(Arc::new(move || ms.load(Ordering::Relaxed) / 1_000));
         options.faults = Some(luck.hook());
-        let exchange = bed.open(options)?;
+        let exchange = bed.open(options.clone())?;
         let clock = Clock::Given(Arc::new(move || us.load(Ordering::Relaxed)));
         let mut local = Local::new(Arc::clone(&exchange), clock)?;
         plan.set(&mut local.sections);
         let objects = Arc::new(InMemory::new());
         local.snapshots = plan.saver.clone().map(|config| {
-            let objects: Arc<dyn ObjectStore> = Arc::<InMemory>::clone(&objects);
+            let objects: Arc<dyn ObjectStore> =
+                Arc::new(Objects { inner: Arc::clone(&objects), luck: luck.clone() });
             Snapshots { store: Arc::new(Store::over(objects, "", None)), config, inline: true }
         });
         exchange.create_topics(&public(&local.topics, plan.partitions))?;
         let bytes_max = plan.memory_bytes_max.unwrap_or(PUBLIC_BYTES_MAX);
         local.set_up(plan.partitions, plan.records_partitions, bytes_max, &plan.definitions)?;
-        let readers = Committed::topics(&local.topics).into_iter().map(|topic| {
-            Ok::<_, Error>((topic.to_owned(), exchange.follow(topic, FollowFrom::Earliest)?))
-        });
         Ok(Self {
-            readers: readers.collect::<Result<_, _>>()?,
+            reader: Reader::new(&*exchange, &local.topics)?,
+            bed,
             appender: exchange.appender()?,
+            options,
             local,
             luck,
             objects,
@@ -100,6 +97,7 @@ impl World {
             kills_ingest: BTreeSet::new(),
             steps: 0,
             turns: 0,
+            may_be_overtaken: plan.rates.store > 0 && plan.memory_bytes_max.is_some(),
             clock: time,
             limits: PollLimits {
                 wait: Duration::ZERO,
@@ -107,7 +105,6 @@ impl World {
                 messages_max: plan.batch_messages_max,
                 bytes_max: plan.batch_bytes_max,
             },
-            committed: Committed::default(),
             idle: BTreeMap::new(),
             names: 0,
         })
@@ -122,8 +119,17 @@ impl World {
     /// A member joins under this name.
     pub(crate) fn join_as(&mut self, service: &'static str, name: String) -> Result<(), Failed> {
         self.worked(service);
-        let member = Member::join(&self.local, service, name, self.limits, &self.luck)?;
-        self.members.push(member);
+        // No two machines have the same time.
+        let skew_us = (self.names % 7) as Micros * SKEW_US - 3 * SKEW_US;
+        let time = Arc::clone(&self.clock);
+        let clock = Clock::Given(Arc::new(move || time.load(Ordering::Relaxed) + skew_us));
+        let local = Local { clock, ..self.local.clone() };
+        match Member::join(&local, service, name, self.limits, &self.luck) {
+            Ok(member) => self.members.push(member),
+            // It is tried again, as a supervisor would.
+            Err(error) if error.to_string().contains(AS_PLANNED) => {}
+            Err(error) => return Err(error),
+        }
         Ok(())
     }
 
@@ -134,10 +140,18 @@ impl World {
         member
     }
 
-    /// All but the kept members are gone at once.
-    pub(crate) fn keep(&mut self, kept: impl Fn(&Member) -> bool) {
-        self.members.retain(kept);
+    /// All members are gone at once, and with them the exchange's process, if it is one of its own.
+    pub(crate) fn crash(&mut self) -> Result<(), Failed> {
+        let found = self.bed.after_crash(self.options.clone())?;
+        self.members.clear();
         self.idle.clear();
+        if let Some(exchange) = found {
+            self.reader.reopen(&*exchange)?;
+            self.appender = exchange.appender()?;
+            self.local.exchange = exchange;
+            self.luck.count("the exchange was found again after a crash");
+        }
+        Ok(())
     }
 
     /// How many members a service has.
@@ -162,15 +176,24 @@ impl World {
             }
             Ok(step) => {
                 self.worked(service);
-                self.read()?;
+                self.reader.read()?;
                 Ok(step)
             }
             Err(Ended::AsPlanned) => {
                 self.remove(at);
-                self.read()?;
+                self.reader.read()?;
                 Ok(Step::Worked)
             }
             Err(Ended::Fenced) => Err(format!("{} was fenced", self.members[at].name).into()),
+            // It had to replay all for want of its snapshots, of a log from which that may go at any time. It ends,
+            // and finds its snapshots when it comes again.
+            Err(Ended::Failed(why))
+                if self.may_be_overtaken && why.contains(" is gone, the first") =>
+            {
+                self.luck.count("a replay overtaken by forgetting");
+                self.remove(at);
+                Ok(Step::Worked)
+            }
             Err(Ended::Failed(why)) => {
                 Err(format!("{} ended: {why}", self.members[at].name).into())
             }
@@ -223,16 +246,6 @@ impl World {
         self.clock.store(to, Ordering::Relaxed);
     }
 
-    /// Reads all that was committed since the last look.
-    fn read(&mut self) -> Result<(), Failed> {
-        for (topic, follower) in &mut self.readers {
-            for (partition, message) in follower.next(Duration::ZERO, usize::MAX)? {
-                self.committed.take(&self.local.topics, topic, partition, &message);
-            }
-        }
-        Ok(())
-    }
-
     /// How many partitions between the services have forgotten their first messages.
     pub(crate) fn trimmed(&self) -> Result<usize, Failed> {
         let mut trimmed = 0;
@@ -250,8 +263,7 @@ impl World {
 
     /// All that was committed.
     pub(crate) fn committed(&mut self) -> Result<Committed, Failed> {
-        self.read()?;
-        Ok(std::mem::take(&mut self.committed))
+        Ok(self.reader.finish()?)
     }
 
     /// Everybody steps in turn until nobody has anything to do. Services without a member get one.
@@ -283,7 +295,8 @@ fn public(topics: &Topics, partitions: u32) -> [TopicSpec; 4] {
         retention_ms: None,
         compacted: false,
         memory_bytes_max: PUBLIC_BYTES_MAX,
-        ring: true,
+        // What is read all the time may be forgotten.
+        ring: *name != topics.control,
     };
     [
         spec(&topics.control, 1),

@@ -1,5 +1,7 @@
 //! Histories to be mutated: of simulated runs that have everything a history can have.
 
+use std::sync::OnceLock;
+
 use oddwatch_tests::{
     oracle::{End, Evidence, Lag, Receiver, Text},
     simulation::{InMemory, run},
@@ -12,13 +14,33 @@ const HISTORIES: usize = 3;
 /// A secret that stands in no text.
 pub(crate) const SECRET: &str = "whsec_2f1c9d";
 
-/// The first seeds whose runs have something of everything.
-pub(crate) fn all() -> Histories {
-    let seeds = (0_u64..).filter_map(|seed| {
-        let evidence = run(seed, &InMemory).expect("the seed is good").evidence;
-        has_everything(&evidence).then(|| (seed, with_outside(evidence)))
-    });
-    seeds.take(HISTORIES).collect()
+/// The first seeds whose runs have something of everything, and the first with a deadly row.
+pub(crate) fn all() -> &'static Histories {
+    static ALL: OnceLock<Histories> = OnceLock::new();
+    ALL.get_or_init(|| {
+        let (mut all, mut deadly) = (Histories::new(), Histories::new());
+        let seeds = (0_u64..).map(|seed| (seed, run(seed, &InMemory).expect("the seed is good")));
+        for (seed, run) in seeds {
+            let evidence = run.evidence;
+            if !evidence.poison.is_empty() && deadly.is_empty() && has_defaults(&evidence) {
+                deadly.insert(seed, with_outside(evidence));
+            } else if has_everything(&evidence) && all.len() < HISTORIES {
+                all.insert(seed, with_outside(evidence));
+            }
+            if all.len() == HISTORIES && !deadly.is_empty() {
+                break;
+            }
+        }
+        all.append(&mut deadly);
+        all
+    })
+}
+
+/// Whether the services ran with their default limits, as the judge assumes.
+fn has_defaults(evidence: &Evidence) -> bool {
+    let replay = evidence.replay.as_ref();
+    let faults = super::judge(Evidence { replay: replay.cloned(), ..evidence.clone() });
+    faults.is_empty()
 }
 
 fn has_everything(evidence: &Evidence) -> bool {

@@ -190,8 +190,16 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         breaks: &[4],
         make: |e, r| drop_one(&mut e.committed.anomalies, r),
     },
-    Mutation { name: "drift lost", breaks: &[3], make: |e, r| drop_one(&mut e.committed.drifts, r) },
-    Mutation { name: "alert lost", breaks: &[4], make: |e, r| drop_one(&mut e.committed.alerts, r) },
+    Mutation {
+        name: "drift lost",
+        breaks: &[3],
+        make: |e, r| drop_one(&mut e.committed.drifts, r),
+    },
+    Mutation {
+        name: "alert lost",
+        breaks: &[4],
+        make: |e, r| drop_one(&mut e.committed.alerts, r),
+    },
     Mutation {
         name: "accepted twice",
         breaks: &[2],
@@ -374,7 +382,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     },
     Mutation {
         name: "the config version goes back",
-        breaks: &[2],
+        breaks: &[2, 3],
         make: |e, r| {
             accepted_row(e, r, |row, _, _| row.config_version = 0)
                 .filter(|_| e.committed.accepted.values().all(|told| told.len() > 3))
@@ -386,7 +394,11 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         breaks: &[1],
         make: |e, r| accepted_row(e, r, flip_one),
     },
-    Mutation { name: "one bit of a value", breaks: &[3], make: |e, r| requested_row(e, r, flip_one) },
+    Mutation {
+        name: "one bit of a value",
+        breaks: &[3],
+        make: |e, r| requested_row(e, r, flip_one),
+    },
     Mutation {
         name: "another event time",
         breaks: &[1],

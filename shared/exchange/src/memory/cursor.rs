@@ -3,9 +3,12 @@
 
 use std::collections::VecDeque;
 
-use super::log::Log;
+use super::{
+    log::Log,
+    state::{State, TopicIndex},
+};
 use crate::{
-    disk::{Disk, PartitionId},
+    disk::{Disk, Wanted},
     port::{Error, Message, Offset},
 };
 
@@ -19,14 +22,6 @@ pub(super) struct Cursor {
     fetched: VecDeque<Message>,
     /// Between the position and here there is nothing that was not fetched.
     covered: Offset,
-}
-
-/// What a cursor lacks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Lacking {
-    partition: PartitionId,
-    from: Offset,
-    until: Offset,
 }
 
 impl Cursor {
@@ -70,16 +65,17 @@ impl Cursor {
     }
 
     /// What is to be fetched before there is more at hand.
-    pub(super) fn lacking(&self, log: &Log, partition: PartitionId) -> Option<Lacking> {
+    pub(super) fn lacking(&self, state: &State, place: (TopicIndex, u32)) -> Option<Wanted> {
+        let log = state.log(place.0, place.1);
         let (from, until) = (self.reach(), log.cached_from());
         let lacks = self.fetched.is_empty() && log.first() <= from && from < until;
-        lacks.then_some(Lacking { partition, from, until })
+        let is_compacted = state.topics[place.0].spec.compacted;
+        lacks.then(|| Wanted { partition: state.id(place), from, until, is_compacted })
     }
 
     /// Fetches what was lacking. Without the lock: what the log has become meanwhile is looked at afterwards.
-    pub(super) fn fetch(&mut self, lacking: Lacking, disk: &Disk) -> Result<(), Error> {
-        let Lacking { partition, from, until } = lacking;
-        let fetched = disk.fetch(partition, from, until, FETCH_BYTES_MAX)?;
+    pub(super) fn fetch(&mut self, wanted: Wanted, disk: &Disk) -> Result<(), Error> {
+        let fetched = disk.fetch(wanted, FETCH_BYTES_MAX)?;
         self.fetched = fetched.messages.into();
         self.covered = fetched.covered;
         Ok(())

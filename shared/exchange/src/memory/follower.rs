@@ -7,11 +7,12 @@ use std::{
 
 use super::{
     Shared,
-    cursor::{Cursor, Lacking},
+    cursor::Cursor,
     state::{State, TopicIndex},
 };
 use crate::{
     deadline::Deadline,
+    disk::Wanted,
     port::{Error, Follower, Message, Offset, Partition},
 };
 
@@ -31,12 +32,11 @@ impl MemoryFollower {
     }
 
     /// What is on the disk only, by partition.
-    fn lacking(&self, state: &State) -> Vec<(usize, Lacking)> {
+    fn lacking(&self, state: &State) -> Vec<(usize, Wanted)> {
         let cursors = self.cursors.iter().enumerate();
         let lacks = cursors.filter_map(|(number, cursor)| {
-            let log = state.log(self.topic, number as u32);
-            let id = state.id((self.topic, number as u32));
-            cursor.lacking(log, id).map(|lacking| (number, lacking))
+            let wanted = cursor.lacking(state, (self.topic, number as u32))?;
+            Some((number, wanted))
         });
         lacks.collect()
     }
@@ -79,8 +79,8 @@ impl Follower for MemoryFollower {
                 let lacking = self.lacking(&state);
                 if !lacking.is_empty() {
                     drop(state);
-                    for (number, lacking) in lacking {
-                        self.cursors[number].fetch(lacking, disk)?;
+                    for (number, wanted) in lacking {
+                        self.cursors[number].fetch(wanted, disk)?;
                     }
                     state = shared.lock();
                 }

@@ -5,9 +5,10 @@ use std::{
     sync::{MutexGuard, PoisonError},
 };
 
-use super::{Shared, cursor::Lacking, member::MemoryMember, state::State};
+use super::{Shared, member::MemoryMember, state::State};
 use crate::{
     deadline::{self, Deadline},
+    disk::Wanted,
     port::{Batch, Error, Event, Message, Partition, PollLimits, Slice},
 };
 
@@ -67,23 +68,22 @@ impl MemoryMember {
     }
 
     /// What is on the disk only, by partition.
-    fn lacking(&self, shared: &Shared, state: &State) -> Vec<(Partition, Lacking)> {
+    fn lacking(&self, shared: &Shared, state: &State) -> Vec<(Partition, Wanted)> {
         if shared.disk.is_none() {
             return Vec::new();
         }
         let lacks = self.reading.iter().filter_map(|(partition, reading)| {
-            let log = state.log(reading.topic, partition.number);
-            let id = state.id((reading.topic, partition.number));
-            reading.cursor.lacking(log, id).map(|lacking| (partition.clone(), lacking))
+            let wanted = reading.cursor.lacking(state, (reading.topic, partition.number))?;
+            Some((partition.clone(), wanted))
         });
         lacks.collect()
     }
 
-    fn fetch(&mut self, shared: &Shared, lacking: Vec<(Partition, Lacking)>) -> Result<(), Error> {
+    fn fetch(&mut self, shared: &Shared, lacking: Vec<(Partition, Wanted)>) -> Result<(), Error> {
         let Some(disk) = &shared.disk else { return Ok(()) };
-        for (partition, lacking) in lacking {
+        for (partition, wanted) in lacking {
             if let Some(reading) = self.reading.get_mut(&partition) {
-                reading.cursor.fetch(lacking, disk)?;
+                reading.cursor.fetch(wanted, disk)?;
             }
         }
         Ok(())

@@ -39,7 +39,7 @@ impl Copier {
                     let (partition, offset) = (slice.partition.clone(), message.offset);
                     let place = Place { partition, offset, item: index as u64 };
                     self.hand = Some(place.clone());
-                    let skipped = self.skips.lock().unwrap().contains(&place);
+                    let skipped = self.skips.lock().expect("skips").contains(&place);
                     match word.as_str() {
                         _ if skipped => {
                             let refused = format!("refused {word}");
@@ -86,7 +86,10 @@ impl Processor for Copier {
     }
 
     fn skip(&mut self, place: &Place, _: &str) -> Result<(), Stop> {
-        assert!(self.skips.lock().unwrap().insert(place.clone()), "{place} was skipped already");
+        assert!(
+            self.skips.lock().expect("skips").insert(place.clone()),
+            "{place} was skipped already"
+        );
         Ok(())
     }
 }

@@ -24,11 +24,14 @@ struct Slot {
 }
 
 /// All processes of a run.
+#[derive(Default)]
 pub(crate) struct Fleet {
     slots: Vec<Slot>,
     /// Those that were replaced, and have yet to learn of it.
     ghosts: Vec<(Member, Duration)>,
     visitor: Option<(Member, Duration)>,
+    /// Until when the end of one that has replaced a ghost may be the ghost's doing.
+    haunted: BTreeMap<String, Duration>,
     client: Client,
     /// What it has come to.
     pub(crate) tally: Tally,
@@ -71,6 +74,8 @@ impl Broker {
     }
 }
 
+/// So long after a ghost has woken up it may have fenced the one that has replaced it.
+const HAUNTED: Duration = Duration::from_secs(30);
 /// How long a process that was replaced may take to learn of it.
 const GHOST_MAX: Duration = Duration::from_secs(60);
 /// How long one that is asked to end may take.
@@ -91,8 +96,7 @@ impl Fleet {
             slot(Role::Notification, "0"),
         ];
         let client = Client::builder().timeout(Duration::from_millis(500)).build()?;
-        let mut fleet =
-            Self { slots, ghosts: vec![], visitor: None, client, tally: Tally::default() };
+        let mut fleet = Self { slots, client, ..Self::default() };
         fleet.fill(setup, now);
         Ok(fleet)
     }
@@ -247,7 +251,8 @@ impl Fleet {
     ) -> bool {
         let Some(status) = member.ended() else { return false };
         let tally = &mut self.tally;
-        match member.judge(status, broker.is_excuse(now)) {
+        let is_haunted = self.haunted.get(&member.name()).is_some_and(|until| now < *until);
+        match member.judge(status, broker.is_excuse(now), is_haunted) {
             Ending::Death => {
                 tally.kills += 1;
                 if let Some(plan) = &member.journal.dies_at {
@@ -275,6 +280,7 @@ impl Fleet {
     fn tend_ghosts(&mut self, now: Duration, broker: Broker, told: &mut Vec<String>) {
         for (mut ghost, until) in std::mem::take(&mut self.ghosts) {
             if ghost.wake(now) {
+                self.haunted.insert(ghost.name(), now + HAUNTED);
                 told.push(format!("the replaced {} goes on", ghost.name()));
             }
             if self.has_ended(&mut ghost, now, broker, told) {

@@ -118,10 +118,12 @@ impl Member {
         answer.is_ok_and(|answer| answer.status().is_success())
     }
 
-    /// What its end means. `is_away`: the broker is, or was a moment ago, not there.
-    pub(crate) fn judge(&self, status: ExitStatus, is_away: bool) -> Ending {
+    /// What its end means. `is_away`: the broker is, or was a moment ago, not there. `is_haunted`: one that it has
+    /// replaced has woken up a moment ago.
+    pub(crate) fn judge(&self, status: ExitStatus, is_away: bool, is_haunted: bool) -> Ending {
         use std::os::unix::process::ExitStatusExt as _;
         let words = &self.journal.last_words;
+        let is_fenced = words.contains("runs under the same name");
         let log = self.service.log_path().display();
         let what = format!("{} ended with {status}: {words} (log: {log})", self.name());
         match (status.code(), status.signal(), self.doom) {
@@ -129,18 +131,15 @@ impl Member {
             (None, Some(SIGABRT), _) if self.journal.dies_at.is_some() => Ending::Death,
             (Some(0), _, Doom::Terminated) => Ending::Order,
             // It was told that it has been replaced.
-            (Some(1), _, Doom::Replaced) if words.contains("runs under the same name") => {
-                Ending::Order
-            }
+            (Some(1), _, Doom::Replaced) if is_fenced => Ending::Order,
             (Some(UNAVAILABLE), ..) if is_away => Ending::Excused(what),
             // What a commit came to in the broker's absence only a restart tells.
             (Some(1), ..) if is_away && words.contains("the outcome of a commit is unknown") => {
                 Ending::Excused(what)
             }
-            // Kafka gives a transaction up by fencing its producer, and a returned broker may do so late.
-            (Some(1), ..) if is_away && words.contains("runs under the same name") => {
-                Ending::Excused(what)
-            }
+            // Kafka gives a transaction up by fencing its producer, and a returned broker may do so late. And a
+            // static member whose session is over joins anew, which fences whoever has replaced it: then both end.
+            (Some(1), ..) if is_fenced && (is_away || is_haunted) => Ending::Excused(what),
             _ => Ending::Wrong(what),
         }
     }

@@ -59,7 +59,8 @@ fn shown(broker: &str, topic: &str) -> io::Result<Offsets> {
         .output()?;
     let mut shown = Offsets::new();
     for line in String::from_utf8_lossy(&output.stdout).lines() {
-        let numbers = line.split_once(' ').and_then(|(p, o)| Some((p.parse().ok()?, o.parse().ok()?)));
+        let numbers =
+            line.split_once(' ').and_then(|(p, o)| Some((p.parse().ok()?, o.parse().ok()?)));
         let Some((partition, offset)) = numbers else {
             return Err(io::Error::other(format!("kcat says {line:?}")));
         };

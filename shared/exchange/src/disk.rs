@@ -93,10 +93,7 @@ pub(crate) struct Found {
 pub(crate) struct Wanted {
     pub(crate) partition: PartitionId,
     pub(crate) from: Offset,
-    /// One past a message that was there once.
     pub(crate) until: Offset,
-    /// Messages in between may be gone.
-    pub(crate) is_compacted: bool,
 }
 
 /// Messages as they were fetched.
@@ -224,7 +221,7 @@ impl Disk {
     /// The messages that are wanted, or those up to the chunk that makes `bytes_max` full. Nothing if the first
     /// ones are gone.
     pub(crate) fn fetch(&self, wanted: Wanted, bytes_max: usize) -> Result<Fetched, Error> {
-        let Wanted { partition, from, until, is_compacted } = wanted;
+        let Wanted { partition, from, until } = wanted;
         self.reading(|db| {
             let snapshot = db.unchecked_transaction()?;
             let extent = rows::extent(&snapshot, partition)?;
@@ -244,13 +241,22 @@ impl Disk {
                 Ok(!is_full)
             })?;
             let reached = end.unwrap_or(0).max(from);
-            // All that was there has come: it must be all that there is to be.
-            let is_whole = extent.end.min(until) <= reached || (is_compacted && until < extent.end);
-            match (is_full, is_whole) {
-                (true, _) => Ok(Fetched { messages, covered: reached }),
-                (false, true) => Ok(Fetched { messages, covered: reached.max(until) }),
-                (false, false) => Err(missing(reached)),
+            if is_full {
+                return Ok(Fetched { messages, covered: reached });
             }
+            if reached < extent.end {
+                // The next chunk is not wanted, but has to follow where these have ended.
+                let mut is_there = false;
+                rows::each_chunk(&snapshot, partition, until, rows::OFFSET_MAX, |row| {
+                    is_there = true;
+                    check_hole(decode(&row)?.after, end, from)?;
+                    Ok(false)
+                })?;
+                if !is_there {
+                    return Err(missing(reached));
+                }
+            }
+            Ok(Fetched { messages, covered: reached.max(until) })
         })
     }
 

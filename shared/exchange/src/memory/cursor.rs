@@ -69,8 +69,7 @@ impl Cursor {
         let log = state.log(place.0, place.1);
         let (from, until) = (self.reach(), log.cached_from());
         let lacks = self.fetched.is_empty() && log.first() <= from && from < until;
-        let is_compacted = state.topics[place.0].spec.compacted;
-        lacks.then(|| Wanted { partition: state.id(place), from, until, is_compacted })
+        lacks.then(|| Wanted { partition: state.id(place), from, until })
     }
 
     /// Fetches what was lacking. Without the lock: what the log has become meanwhile is looked at afterwards.

@@ -15,7 +15,7 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use crate::{
-    bed::{Bed, numbers, output, partition, spec, text, values},
+    bed::{Bed, Seat, numbers, output, partition, spec, text, values},
     disk_bed::{CACHE_BYTES_MAX, DISK_BYTES_MAX, DiskBed, options, tight},
     releases::a_full_topic_gives_up_what_was_released,
 };
@@ -117,6 +117,29 @@ fn memory_stays_bounded_and_the_slow_read_everything_from_the_disk() {
     let replayed = seen.iter().filter(|seen| seen.replay).count();
     assert_eq!(replayed, 83);
     assert!(seen[..83].iter().all(|seen| seen.replay));
+}
+
+/// Between what is on the disk only and what is in memory lies the offset that the last commit burnt.
+#[test]
+fn a_burnt_offset_before_a_restart_is_no_hole() {
+    let bed = DiskBed::new();
+    let dyn_bed: &dyn Bed = &bed;
+    let (topic, out) = (dyn_bed.topic("in", 1), dyn_bed.topic("out", 1));
+    for round in 0..3 {
+        dyn_bed.append(&topic, 0, numbers(round..round + 1));
+        let mut seat = dyn_bed.join("a", &[&topic]);
+        seat.begin(Start::Committed);
+        seat.read(1);
+        seat.committed(vec![output(&out, 0, &round.to_string())]);
+        assert_eq!(dyn_bed.values(&out), numbers(0..round + 1));
+        let mut group = dyn_bed.group("b", &[&out]);
+        group.name.push_str(&round.to_string());
+        let mut late = Seat { member: bed.exchange().join(&group).expect("join") };
+        late.begin(Start::Committed);
+        assert_eq!(values(&late.read(round as usize + 1)), numbers(0..round + 1));
+        drop((seat, late));
+        bed.restart();
+    }
 }
 
 #[test]

@@ -29,6 +29,10 @@ impl Setup {
     /// Makes the folder afresh. What is left of an earlier run is ended and deleted.
     pub(crate) fn new() -> io::Result<Self> {
         let folder = needs::root().join(".cache/chaos");
+        if let Some(process) = running(&folder) {
+            let what = format!("another run is going on: process {process}");
+            return Err(io::Error::new(io::ErrorKind::AddrInUse, what));
+        }
         end_leftovers(&folder);
         if folder.exists() {
             fs::remove_dir_all(&folder)?;
@@ -103,6 +107,15 @@ impl Setup {
         // What is not noted is not ended, and nothing else.
         let _ = noted.and_then(|mut file| writeln!(file, "{process}"));
     }
+}
+
+/// The process of another run in this folder. The first one that a run notes is its own.
+fn running(folder: &Path) -> Option<String> {
+    let pids = fs::read_to_string(folder.join("pids")).ok()?;
+    let pid = pids.lines().next()?;
+    let name = |exe: PathBuf| exe.file_name().map(ToOwned::to_owned);
+    let theirs = fs::read_link(format!("/proc/{pid}/exe")).ok().and_then(name)?;
+    (Some(theirs) == std::env::current_exe().ok().and_then(name)).then(|| pid.to_owned())
 }
 
 /// Kills what an earlier run had started, if it was killed itself: processes that still run this folder's settings.

@@ -1,8 +1,9 @@
-//! What a data directory costs: records a second that one thread appends and another one copies from topic to topic,
-//! in memory only and with both settings of durability. Prints a line for each.
+//! What a data directory costs: records a second that one thread appends and another one copies
+//! from topic to topic, in memory only and with both settings of durability. Prints a line for
+//! each.
 //!
-//! `cargo run --release -p oddwatch-exchange --example disk_bench [records] [directory]`; without a directory a
-//! temporary one is used.
+//! `cargo run --release -p oddwatch-exchange --example disk_bench [records] [directory]`; without a
+//! directory a temporary one is used.
 
 use std::{error::Error, path::PathBuf, sync::Arc, thread, time::Instant};
 
@@ -48,8 +49,8 @@ fn main() -> Result<(), Failed> {
             // Each record is written twice: appended and copied.
             let written = (2 * records * RECORD_BYTES) as f64 / 1e6;
             println!(
-                "{how:12} {per_append:5} a append: {:9.0} records/s appended and copied, {:6.1} MB/s, \
-                 {:6.0} appends and {:6.0} commits a second ({records} records, {seconds:.2} s)",
+                "{how:12} {per_append:5} an append: {:9.0} records/s appended and copied, \
+                 {:6.1} MB/s, {:6.0} appends and {:6.0} commits a second ({records} records, {seconds:.2} s)",
                 records as f64 / seconds,
                 written / seconds,
                 (records / per_append) as f64 / seconds,

@@ -1,9 +1,10 @@
-//! The store behind a memory exchange with a data directory: one SQLite database in write-ahead mode.
+//! The store behind a memory exchange with a data directory: one SQLite database in write-ahead
+//! mode.
 //!
-//! One [`Change`] is one transaction: all of it is there after a kill -9, or nothing. [`Durability`] says what a
-//! power failure may take. The layers above know neither SQL nor files; this one knows no group and no topic by
-//! meaning, only rows: [`codec`] and [`chunk`] say how they look, [`directory`] who may open them, [`rows`] how they
-//! are written and read.
+//! One [`Change`] is one transaction: all of it is there after a kill -9, or nothing.
+//! [`Durability`] says what a power failure may take. The layers above know neither SQL nor files;
+//! this one knows no group and no topic by meaning, only rows: [`codec`] and [`chunk`] say how they
+//! look, [`directory`] who may open them, [`rows`] how they are written and read.
 
 mod chunk;
 mod codec;
@@ -39,8 +40,8 @@ const CHUNK_BYTES_MAX: u64 = 256 << 10;
 /// What survives what, once a commit or an append was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
-    /// The death of the process in any way. A power failure or a crash of the operating system may take what the
-    /// last second or so brought, whole commits from the end.
+    /// The death of the process in any way. A power failure or a crash of the operating system may
+    /// take what the last second or so brought, whole commits from the end.
     Process,
     /// A power failure too: every commit waits for the disk.
     Disk,
@@ -51,11 +52,11 @@ pub enum Durability {
 pub struct DiskOptions {
     /// What survives what.
     pub durability: Durability,
-    /// Bound in bytes per partition: ring topics forget their oldest messages there, others answer `Full` until
-    /// no group needs them.
+    /// Bound in bytes per partition: ring topics forget their oldest messages there, others answer
+    /// `Full` until no group needs them.
     pub disk_bytes_max: u64,
-    /// Bound in bytes per partition of the newest messages that are kept in memory too, as is the topic's
-    /// `memory_bytes_max`: the smaller one holds.
+    /// Bound in bytes per partition of the newest messages that are kept in memory too, as is the
+    /// topic's `memory_bytes_max`: the smaller one holds.
     pub cache_bytes_max: usize,
 }
 
@@ -218,8 +219,8 @@ impl Disk {
         self.reading(|db| rows::metas(db, partition, from, chunks_max).map_err(Trouble::from))
     }
 
-    /// The messages that are wanted, or those up to the chunk that makes `bytes_max` full. Nothing if the first
-    /// ones are gone.
+    /// The messages that are wanted, or those up to the chunk that makes `bytes_max` full. Nothing
+    /// if the first ones are gone.
     pub(crate) fn fetch(&self, wanted: Wanted, bytes_max: usize) -> Result<Fetched, Error> {
         let Wanted { partition, from, until } = wanted;
         self.reading(|db| {
@@ -289,7 +290,8 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        // The thread ends and closes its connection first, the readers follow, the writer comes last.
+        // The thread ends and closes its connection first, the readers follow, the writer comes
+        // last.
         drop(self.syncing.take());
         lock(&self.readers).clear();
     }
@@ -322,8 +324,8 @@ fn trouble(directory: &Directory, trouble: Trouble) -> Error {
 fn error_of(directory: &Directory, error: &rusqlite::Error) -> Error {
     let code = error.sqlite_error().map(|error| (error.code, error.extended_code));
     match code {
-        // A database that was cut short can't be read where it ends; a table or column that is gone, or a row
-        // that is no row, is a damaged schema.
+        // A database that was cut short can't be read where it ends; a table or column that is
+        // gone, or a row that is no row, is a damaged schema.
         None
         | Some((ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::Unknown, _))
         | Some((_, ffi::SQLITE_IOERR_SHORT_READ)) => directory.damaged(&error.to_string()),
@@ -337,7 +339,8 @@ fn decode(row: &Row) -> Result<Chunk, Trouble> {
     Chunk::decode(&row.meta, row.id, &value).ok_or_else(|| Trouble::Damaged(wrong()))
 }
 
-/// Refuses a chunk that does not follow where the last one ended, or, for the first one, where it was to begin.
+/// Refuses a chunk that does not follow where the last one ended, or, for the first one, where it
+/// was to begin.
 fn check_hole(after: Option<Offset>, end: Option<Offset>, from: Offset) -> Result<(), Trouble> {
     let follows = match (after, end) {
         (None, _) => true,

@@ -1,9 +1,11 @@
-//! The embedded exchange: the same promises as Kafka's within one process, and the default of `oddwatch up`.
+//! The embedded exchange: the same promises as Kafka's within one process, and the default of
+//! `oddwatch up`.
 //!
-//! Everything lies behind one lock that is taken once per call, whatever the number of messages; whoever waits
-//! is woken by the next write. With a data directory all of it is written to a store first ([`MemoryExchange::open`]),
-//! and memory holds only the newest messages; who is behind reads from the disk, without the lock. It also carries the deterministic simulation: the clock is an argument and
-//! commits fail as planned ([`crate::faults`]).
+//! Everything lies behind one lock that is taken once per call, whatever the number of messages;
+//! whoever waits is woken by the next write. With a data directory all of it is written to a store
+//! first ([`MemoryExchange::open`]), and memory holds only the newest messages; who is behind reads
+//! from the disk, without the lock. It also carries the deterministic simulation: the clock is an
+//! argument and commits fail as planned ([`crate::faults`]).
 
 mod compaction;
 mod cursor;
@@ -83,13 +85,13 @@ impl MemoryExchange {
         Self::with(options, State::default(), None)
     }
 
-    /// An exchange that keeps topics, messages and offsets in a directory of its own, which is created if need be
-    /// and locked until all clones, members, followers and appenders are dropped. It finds there what was
-    /// answered as durable before, however the process ended.
+    /// An exchange that keeps topics, messages and offsets in a directory of its own, which is
+    /// created if need be and locked until all clones, members, followers and appenders are
+    /// dropped. It finds there what was answered as durable before, however the process ended.
     ///
     /// # Errors
-    /// `Store` if the directory is in use, holds something else, was written by another version, is damaged, or
-    /// can't be read and written.
+    /// `Store` if the directory is in use, holds something else, was written by another version, is
+    /// damaged, or can't be read and written.
     pub fn open(directory: &Path, options: MemoryOptions) -> Result<Self, Error> {
         let (disk, found) = Disk::open(directory, options.disk)?;
         Ok(Self::with(options, State::found(found), Some(disk)))

@@ -1,9 +1,11 @@
 //! The oracle is judged itself: good histories pass, and each of more than a thousand histories that were changed in
 //! one place is flagged, under an invariant that the change breaks.
 
+mod content;
 mod histories;
-mod mutations;
+mod messages;
 mod outside;
+mod tools;
 
 use std::collections::BTreeMap;
 
@@ -17,7 +19,7 @@ use rand_core::SeedableRng as _;
 use rand_pcg::Pcg64Mcg;
 use wire::events::Stamps;
 
-use mutations::{MUTATIONS, Mutation};
+use tools::Mutation;
 
 /// How often each mutation is made in each history.
 const TIMES: u64 = 5;
@@ -38,7 +40,8 @@ fn each_of_a_thousand_mutated_histories_is_flagged() {
     let histories = histories::all();
     let mut made = 0;
     let mut missed = vec![];
-    for (number, mutation) in MUTATIONS.iter().enumerate() {
+    let all = [messages::MUTATIONS, content::MUTATIONS, outside::MUTATIONS];
+    for (number, mutation) in all.into_iter().flatten().enumerate() {
         let made_before = made;
         for (seed, evidence) in histories {
             for time in 0..TIMES {

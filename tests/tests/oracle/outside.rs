@@ -1,4 +1,4 @@
-//! Changes of alerts, refusals and what is seen from outside.
+//! Changes of refusals and of what is seen from outside; and those of alerts.
 
 use bytes::Bytes;
 use domain::{AlertState, Definition, Id, Skip};
@@ -7,8 +7,27 @@ use rand_pcg::Pcg64Mcg;
 
 use crate::{
     histories::SECRET,
-    mutations::{below, one},
+    tools::{Mutation, below, one},
 };
+
+/// All of them but those of alerts.
+pub(crate) const MUTATIONS: &[Mutation] = &[
+    // Refusals.
+    Mutation { name: "refused for another reason", breaks: &[1], make: reason },
+    Mutation { name: "refused as poison", breaks: &[1], make: poison },
+    Mutation { name: "refused by another service", breaks: &[1], make: service },
+    Mutation { name: "another record was refused", breaks: &[1], make: refused_record },
+    Mutation { name: "an item is skipped that nobody planned", breaks: &[1], make: skip },
+    // Outside.
+    Mutation { name: "a delivery is lost", breaks: &[5], make: lost },
+    Mutation { name: "a delivery is repeated", breaks: &[5], make: repeated },
+    Mutation { name: "another payload", breaks: &[5], make: payload },
+    Mutation { name: "a delivery of no alert", breaks: &[5], make: unknown },
+    Mutation { name: "a reader that lags", breaks: &[6], make: lag },
+    Mutation { name: "memory that grew", breaks: &[6], make: memory },
+    Mutation { name: "a secret in a log", breaks: &[7], make: secret },
+    Mutation { name: "a secret in a dead letter", breaks: &[7], make: secret_refused },
+];
 
 pub(crate) fn alert_id(evidence: &mut Evidence, random: &mut Pcg64Mcg) -> Option<String> {
     let (place, state) = one(&mut evidence.committed.alerts, random)?;

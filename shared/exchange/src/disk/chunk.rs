@@ -1,7 +1,8 @@
-//! How messages look as bytes: those of one partition that were written together are one chunk, a row of its own.
+//! How messages look as bytes: those of one partition that were written together are one chunk, a
+//! row of its own.
 //!
-//! A chunk says where the messages before it end. So a chunk that got lost between two others is noticed when they
-//! are read, though each of them is whole.
+//! A chunk says where the messages before it end. So a chunk that got lost between two others is
+//! noticed when they are read, though each of them is whole.
 
 use bytes::Bytes;
 use twox_hash::XxHash3_64;
@@ -9,8 +10,8 @@ use twox_hash::XxHash3_64;
 use super::codec::{Fields, opened, put_bytes, put_numbers, sealed};
 use crate::port::{Header, Message, Offset, Output};
 
-/// What is known of a chunk without reading its messages. A chunk holds messages of one partition that were
-/// written together.
+/// What is known of a chunk without reading its messages. A chunk holds messages of one partition
+/// that were written together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ChunkMeta {
     pub(crate) first: Offset,
@@ -26,7 +27,8 @@ pub(crate) struct ChunkWriter {
 }
 
 impl ChunkWriter {
-    /// `after`: where the messages before it end; `None` if messages between them may have been compacted away.
+    /// `after`: where the messages before it end; `None` if messages between them may have been
+    /// compacted away.
     pub(crate) fn new(first: Offset, after: Option<Offset>, timestamp_ms: i64) -> Self {
         let mut bytes = Vec::new();
         put_numbers(&mut bytes, &[after.unwrap_or(u64::MAX)]);

@@ -1,7 +1,9 @@
-//! How topics, extents and offsets look as bytes. Every value ends with a checksum that also covers where it
-//! belongs, so a damaged or misplaced one is never taken for another: SQLite itself checks structure only.
+//! How topics, extents and offsets look as bytes. Every value ends with a checksum that also covers
+//! where it belongs, so a damaged or misplaced one is never taken for another: SQLite itself checks
+//! structure only.
 //!
-//! Numbers are little-endian; lengths are `u32`. A change of any form here or in `chunk` is a new `LAYOUT`.
+//! Numbers are little-endian; lengths are `u32`. A change of any form here or in `chunk` is a new
+//! `LAYOUT`.
 
 use twox_hash::XxHash3_64;
 

@@ -43,8 +43,8 @@ impl Directory {
             let known = |known: &str| name == known;
             if !(known(DATABASE) || known(LOCK) || COMPANIONS.iter().any(|name| known(name))) {
                 let what = format!(
-                    "{} holds {}, which is not of Oddwatch: give the exchange a directory of its own, or \
-                     move that away",
+                    "{} holds {}, which is not of Oddwatch: give the exchange a directory of its \
+                     own, or move that away",
                     path.display(),
                     name.display()
                 );
@@ -75,7 +75,8 @@ impl Directory {
         Ok(taken)
     }
 
-    /// SQLite would begin afresh, and drop what is in the log, where the database itself is missing or empty.
+    /// SQLite would begin afresh, and drop what is in the log, where the database itself is missing
+    /// or empty.
     fn check_files(&self) -> Result<(), Error> {
         let bytes = |name: &str| fs::metadata(self.path.join(name)).map_or(0, |found| found.len());
         let logged = bytes(COMPANIONS[0]) > 0;
@@ -104,8 +105,8 @@ impl Directory {
     /// The error of a store that can't be trusted.
     pub(super) fn damaged(&self, why: &str) -> Error {
         let what = format!(
-            "the store in {} is damaged ({why}): restore it from a copy or move it away to begin afresh; \
-             start with --memory to run without it",
+            "the store in {} is damaged ({why}): restore it from a copy or move it away to begin \
+             afresh; start with --memory to run without it",
             self.path.display()
         );
         Error::Store { what }
@@ -114,8 +115,8 @@ impl Directory {
     /// The error of a store that another version wrote.
     pub(super) fn of_another_layout(&self, found: u32) -> Error {
         let what = format!(
-            "the store in {} has layout {found}, {LAYOUT} expected: start the version of Oddwatch that wrote \
-             it, or move it away to begin afresh",
+            "the store in {} has layout {found}, {LAYOUT} expected: start the version of Oddwatch \
+             that wrote it, or move it away to begin afresh",
             self.path.display()
         );
         Error::Store { what }
@@ -129,7 +130,8 @@ impl Directory {
 
 fn unusable(path: &Path, why: &str) -> Error {
     let what = format!(
-        "the data directory {} can't be used: {why}; make it readable and writable, or give another",
+        "the data directory {} can't be used: {why}; make it readable and writable, or give \
+         another",
         path.display()
     );
     Error::Store { what }

@@ -1,7 +1,8 @@
 //! The tables, and the statements on them.
 //!
-//! `topics` by index, `extents` by partition + 1 (row 0 is the [`Root`]), `offsets` by group and partition, `chunks`
-//! by partition and first offset in one number: messages of a partition lie side by side.
+//! `topics` by index, `extents` by partition + 1 (row 0 is the [`Root`]), `offsets` by group and
+//! partition, `chunks` by partition and first offset in one number: messages of a partition lie
+//! side by side.
 
 use std::{path::Path, time::Duration};
 
@@ -26,7 +27,8 @@ pub(super) const OFFSET_MAX: Offset = (1 << OFFSET_BITS) - 1;
 /// "OWex": tells our databases from those of other programs.
 const APPLICATION_ID: i32 = 0x4f57_6578;
 
-/// Pages of the log at which the writer itself empties it, should the other thread not keep up: 64 MiB.
+/// Pages of the log at which the writer itself empties it, should the other thread not keep up: 64
+/// MiB.
 const LOG_PAGES_MAX: u32 = (64 << 20) / 4096;
 
 const TABLES: &str = "
@@ -105,7 +107,8 @@ pub(super) fn log_ahead(db: &Connection) -> Result<()> {
     db.query_row("pragma journal_mode = wal", [], |_| Ok(()))
 }
 
-/// Everything but the chunks, checked: every row counted, whole, and written by a commit that is there.
+/// Everything but the chunks, checked: every row counted, whole, and written by a commit that is
+/// there.
 pub(super) fn load(db: &Connection) -> Result<(Root, Found), Trouble> {
     let damaged = |what: &str| Trouble::Damaged(what.to_owned());
     let value: Option<Vec<u8>> =
@@ -201,8 +204,8 @@ pub(super) fn metas(
     statement.query_map(range, meta)?.collect()
 }
 
-/// Where the chunk before an offset ends, if it does not reach it, and where the first chunk that may reach it
-/// begins.
+/// Where the chunk before an offset ends, if it does not reach it, and where the first chunk that
+/// may reach it begins.
 pub(super) fn chunk_at(
     db: &Connection,
     partition: PartitionId,
@@ -219,7 +222,8 @@ pub(super) fn chunk_at(
     })
 }
 
-/// Shows the chunks that begin at an offset or later and before another one, until `each` says that it is enough.
+/// Shows the chunks that begin at an offset or later and before another one, until `each` says that
+/// it is enough.
 pub(super) fn each_chunk(
     db: &Connection,
     partition: PartitionId,

@@ -1,5 +1,5 @@
-//! The thread that brings the write-ahead log to the disk and into the database: every second, and earlier when
-//! much was written. Writers go on meanwhile.
+//! The thread that brings the write-ahead log to the disk and into the database: every second, and
+//! earlier when much was written. Writers go on meanwhile.
 
 use std::{
     io,
@@ -17,7 +17,8 @@ use rusqlite::{Connection, ErrorCode};
 /// What a power failure may take with `Durability::Process`.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// So much written asks for an earlier turn: small steps keep the log short and the disk's queue too.
+/// So much written asks for an earlier turn: small steps keep the log short and the disk's queue
+/// too.
 const STEP_BYTES: u64 = 8 << 20;
 
 #[derive(Default)]

@@ -1,4 +1,5 @@
-//! Compacting a partition on the disk: of every key only the newest message stays, and no tombstone.
+//! Compacting a partition on the disk: of every key only the newest message stays, and no
+//! tombstone.
 
 use super::{
     log::{Newest, kept_cost},
@@ -9,8 +10,8 @@ use crate::{
     port::{Error, Message},
 };
 
-/// How much is rewritten in one transaction. Older messages go first, so that a kill between two transactions
-/// brings nothing back.
+/// How much is rewritten in one transaction. Older messages go first, so that a kill between two
+/// transactions brings nothing back.
 const STEP_BYTES_MAX: u64 = 4 << 20;
 
 /// A compaction under way.
@@ -30,8 +31,8 @@ struct Compaction<'a> {
 }
 
 impl State {
-    /// Compacts a partition of a compacted topic once it has doubled since the last time and no longer fits in
-    /// memory.
+    /// Compacts a partition of a compacted topic once it has doubled since the last time and no
+    /// longer fits in memory.
     pub(super) fn compact_on_disk(
         &mut self,
         place: (TopicIndex, u32),
@@ -76,7 +77,8 @@ impl State {
 
 impl Compaction<'_> {
     fn rewrite(&mut self, meta: ChunkMeta, messages: &[Message]) -> Result<(), Error> {
-        // The newest chunk is always part of the last transaction: that one says where the partition ends.
+        // The newest chunk is always part of the last transaction: that one says where the
+        // partition ends.
         if self.pending >= STEP_BYTES_MAX {
             self.flush()?;
         }

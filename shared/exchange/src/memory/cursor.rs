@@ -1,5 +1,5 @@
-//! Where a reader is in a partition: members and followers read through it, from memory and, when they are behind,
-//! from the store. Fetching happens without the lock, in bounded pieces.
+//! Where a reader is in a partition: members and followers read through it, from memory and, when
+//! they are behind, from the store. Fetching happens without the lock, in bounded pieces.
 
 use std::collections::VecDeque;
 
@@ -45,7 +45,8 @@ impl Cursor {
         (self.fetched.is_empty() && self.reach() < first).then_some(first)
     }
 
-    /// What is at hand. When all of it is delivered and [`Cursor::lacking`] says so, more is in the store.
+    /// What is at hand. When all of it is delivered and [`Cursor::lacking`] says so, more is in the
+    /// store.
     pub(super) fn messages<'a>(&'a self, log: &'a Log) -> impl Iterator<Item = &'a Message> {
         let cached = (self.reach() >= log.cached_from()).then(|| log.from(self.reach()));
         self.fetched.iter().chain(cached.into_iter().flatten())
@@ -72,7 +73,8 @@ impl Cursor {
         lacks.then(|| Wanted { partition: state.id(place), from, until })
     }
 
-    /// Fetches what was lacking. Without the lock: what the log has become meanwhile is looked at afterwards.
+    /// Fetches what was lacking. Without the lock: what the log has become meanwhile is looked at
+    /// afterwards.
     pub(super) fn fetch(&mut self, wanted: Wanted, disk: &Disk) -> Result<(), Error> {
         let fetched = disk.fetch(wanted, FETCH_BYTES_MAX)?;
         self.fetched = fetched.messages.into();

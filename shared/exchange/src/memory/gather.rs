@@ -1,4 +1,5 @@
-//! A member's poll: what is there is gathered from its partitions in fair turns, and waited for if there is nothing.
+//! A member's poll: what is there is gathered from its partitions in fair turns, and waited for if
+//! there is nothing.
 
 use std::{
     collections::BTreeMap,
@@ -40,7 +41,8 @@ impl MemoryMember {
                 shared.changed.notify_all();
                 return Ok(event);
             }
-            // Before anything is gathered: partitions that are behind don't wait for those that are busy.
+            // Before anything is gathered: partitions that are behind don't wait for those that are
+            // busy.
             let lacking = self.lacking(shared, &state);
             if !lacking.is_empty() {
                 drop(state);

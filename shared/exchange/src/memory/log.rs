@@ -1,5 +1,6 @@
-//! One partition: its newest messages by offset, in memory. Without a store that is all there is, bounded in bytes;
-//! with one the older messages are on the disk, and [`Shelf`] knows the oldest of them.
+//! One partition: its newest messages by offset, in memory. Without a store that is all there is,
+//! bounded in bytes; with one the older messages are on the disk, and [`Shelf`] knows the oldest of
+//! them.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -11,7 +12,8 @@ use crate::{
     port::{Message, Offset, Output},
 };
 
-/// What a message costs besides its key, value and headers: its struct and the handles of its buffers.
+/// What a message costs besides its key, value and headers: its struct and the handles of its
+/// buffers.
 const MESSAGE_BYTES: usize = size_of::<Message>() + 32;
 
 /// What a message counts against its partition's bound.
@@ -126,8 +128,9 @@ impl Log {
         self.extent.next += 1;
     }
 
-    /// Frees the oldest messages below `limit` until `room` more bytes fit under `bytes_max`; says whether
-    /// they fit. An empty log takes anything, else one large commit would be refused for ever.
+    /// Frees the oldest messages below `limit` until `room` more bytes fit under `bytes_max`; says
+    /// whether they fit. An empty log takes anything, else one large commit would be refused for
+    /// ever.
     pub(super) fn make_room(&mut self, room: usize, bytes_max: usize, limit: Offset) -> bool {
         while self.cached_bytes + room > bytes_max {
             match self.messages.front() {
@@ -143,7 +146,8 @@ impl Log {
         true
     }
 
-    /// Keeps only the newest message of each key, and no tombstones; says whether it was worth trying.
+    /// Keeps only the newest message of each key, and no tombstones; says whether it was worth
+    /// trying.
     pub(super) fn compact(&mut self) -> bool {
         if self.extent.bytes / 2 < self.extent.compacted_bytes {
             return false;
@@ -163,8 +167,8 @@ impl Log {
         self.cached_bytes = self.messages.iter().map(kept_cost).sum();
     }
 
-    /// Takes over what was written to the store: the oldest `gone` chunks went, `new` ones came, and at most
-    /// `cache_bytes_max` stay in memory.
+    /// Takes over what was written to the store: the oldest `gone` chunks went, `new` ones came,
+    /// and at most `cache_bytes_max` stay in memory.
     pub(super) fn settle(
         &mut self,
         extent: Extent,

@@ -1,4 +1,5 @@
-//! From what a store holds to the state of an exchange, and back for what changes rarely: topics, readers, releases.
+//! From what a store holds to the state of an exchange, and back for what changes rarely: topics,
+//! readers, releases.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -42,7 +43,8 @@ impl State {
         self.topics.push(topic);
     }
 
-    /// Creates a topic that is not there yet. One that was found in the store is kept as this process says.
+    /// Creates a topic that is not there yet. One that was found in the store is kept as this
+    /// process says.
     pub(super) fn create(&mut self, spec: &TopicSpec, disk: Option<&Disk>) -> Result<(), Error> {
         let refused = |what: &str| {
             let what = format!("topic {}: {what}", spec.name);

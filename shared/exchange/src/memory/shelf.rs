@@ -1,4 +1,5 @@
-//! The oldest chunks of a partition on the disk, as far as they are known: what goes when room is needed.
+//! The oldest chunks of a partition on the disk, as far as they are known: what goes when room is
+//! needed.
 
 use std::collections::VecDeque;
 
@@ -47,8 +48,8 @@ impl Shelf {
         Ok(self.oldest.get(number).copied())
     }
 
-    /// How many of the oldest chunks have to go so that there is room; `None` if they can't. An empty partition
-    /// takes anything, else one large commit would be refused for ever.
+    /// How many of the oldest chunks have to go so that there is room; `None` if they can't. An
+    /// empty partition takes anything, else one large commit would be refused for ever.
     pub(super) fn room(
         &mut self,
         need: Need,
@@ -67,7 +68,8 @@ impl Shelf {
         Ok(Some(chunks))
     }
 
-    /// How many of the oldest chunks were written before an instant and end below a limit; not all at once.
+    /// How many of the oldest chunks were written before an instant and end below a limit; not all
+    /// at once.
     pub(super) fn expired(
         &mut self,
         before_ms: i64,

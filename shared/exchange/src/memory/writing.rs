@@ -29,7 +29,8 @@ pub(super) struct Placed {
 pub(super) struct Writing<'a> {
     pub(super) outputs: &'a [Output],
     pub(super) now_ms: i64,
-    /// Of a commit: the group and its offsets. It burns an offset in every partition that it writes to.
+    /// Of a commit: the group and its offsets. It burns an offset in every partition that it writes
+    /// to.
     pub(super) commit: Option<(&'a str, Vec<(Partition, Committed)>)>,
 }
 
@@ -43,8 +44,8 @@ struct Plan {
 }
 
 impl State {
-    /// Decides where each output goes and makes room for all of them: `Ok(Err(..))` names the partition that
-    /// has none.
+    /// Decides where each output goes and makes room for all of them: `Ok(Err(..))` names the
+    /// partition that has none.
     pub(super) fn place(
         &mut self,
         outputs: &[Output],
@@ -81,8 +82,8 @@ impl State {
         Ok(Ok(Placed { places, gone }))
     }
 
-    /// Writes placed outputs and, of a commit, its offsets; all or nothing. Returns the outputs' partitions and
-    /// offsets, or `None` if the disk has no room for them.
+    /// Writes placed outputs and, of a commit, its offsets; all or nothing. Returns the outputs'
+    /// partitions and offsets, or `None` if the disk has no room for them.
     pub(super) fn write(
         &mut self,
         placed: &Placed,
@@ -262,8 +263,8 @@ impl State {
         shelf.expired(before_ms, limit, disk, id)
     }
 
-    /// The first offset that some group still needs: what it has not released, if it ever released anything, or
-    /// else what it has not committed. `None` if no group ever joined.
+    /// The first offset that some group still needs: what it has not released, if it ever released
+    /// anything, or else what it has not committed. `None` if no group ever joined.
     fn needed(&self, (index, number): Place) -> Option<Offset> {
         let topic = &self.topics[index];
         let partition = Partition::new(Arc::clone(&topic.spec.name), number);
@@ -277,7 +278,8 @@ impl State {
 }
 
 impl Plan {
-    /// Leaves out the oldest of what is new where a ring can't hold all of it: what is written last stays.
+    /// Leaves out the oldest of what is new where a ring can't hold all of it: what is written last
+    /// stays.
     fn cut(&mut self, bytes_max: u64) {
         let chunks = self.chunks.iter().map(ChunkWriter::meta);
         let mut beyond = 0;

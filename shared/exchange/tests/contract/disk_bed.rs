@@ -1,5 +1,5 @@
-//! The memory exchange with a data directory, as a bed: small bounds, so that most is read from the disk and soon
-//! trimmed there.
+//! The memory exchange with a data directory, as a bed: small bounds, so that most is read from the
+//! disk and soon trimmed there.
 
 use std::{
     path::Path,

@@ -59,7 +59,8 @@ fn turn(seat: &mut Seat, start: Start, out: &Arc<str>) -> bool {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
-    /// Whatever happens to a copier and its process, its output is its input: nothing lost, nothing twice, in order.
+    /// Whatever happens to a copier and its process, its output is its input: nothing lost, nothing
+    /// twice, in order.
     #[test]
     fn a_copy_is_exact_whatever_happens(moves in moves()) {
         let bed = DiskBed::with(DiskOptions { disk_bytes_max: 1 << 30, ..tight() });

@@ -1,6 +1,6 @@
-//! Damaged files: bits flipped, ends cut off, pages overwritten. Opening says what is wrong, or reading does, or
-//! what is there is a beginning of what was: never a panic, never a message that was not written so, never half a
-//! commit.
+//! Damaged files: bits flipped, ends cut off, pages overwritten. Opening says what is wrong, or
+//! reading does, or what is there is a beginning of what was: never a panic, never a message that
+//! was not written so, never half a commit.
 
 use std::{
     collections::BTreeMap,
@@ -51,7 +51,8 @@ fn value(round: u64) -> String {
     format!("{round} {}", "x".repeat((round * 37 % 9_000) as usize))
 }
 
-/// Whether an alert is as some round wrote it: which ones are kept depends on how far the store goes back.
+/// Whether an alert is as some round wrote it: which ones are kept depends on how far the store
+/// goes back.
 fn is_alert(message: &Message) -> bool {
     let text = text(message);
     let round = text.split(' ').next().and_then(|round| round.parse::<u64>().ok());

@@ -1,5 +1,6 @@
-//! Kill -9: a process that appends and commits as fast as it can is killed at any point; whatever it was told to be
-//! durable is there, commits are whole, offsets never went back, and the next process goes on.
+//! Kill -9: a process that appends and commits as fast as it can is killed at any point; whatever
+//! it was told to be durable is there, commits are whole, offsets never went back, and the next
+//! process goes on.
 //!
 //! The process is this test binary itself, told by the environment to be the child.
 
@@ -195,7 +196,8 @@ impl Promised {
                 assert_eq!(number(&pair[0]) + 1, number(&pair[1]), "nothing lost, nothing twice");
             }
         }
-        // Outputs and offsets agree: the newest copy of each partition is what was committed for it.
+        // Outputs and offsets agree: the newest copy of each partition is what was committed for
+        // it.
         let mut copied: BTreeMap<u32, u64> = BTreeMap::new();
         for message in everything(&exchange, "out").values().flatten() {
             let (to, number) = ((number(message) % 2) as u32, number(message) / 2);

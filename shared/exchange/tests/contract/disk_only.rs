@@ -1,5 +1,5 @@
-//! What only an exchange with a data directory promises: nothing is forgotten by a restart, memory stays bounded
-//! whatever lies on the disk, and the disk is bounded too.
+//! What only an exchange with a data directory promises: nothing is forgotten by a restart, memory
+//! stays bounded whatever lies on the disk, and the disk is bounded too.
 
 use std::{
     path::Path,
@@ -119,7 +119,8 @@ fn memory_stays_bounded_and_the_slow_read_everything_from_the_disk() {
     assert!(seen[..83].iter().all(|seen| seen.replay));
 }
 
-/// Between what is on the disk only and what is in memory lies the offset that the last commit burnt.
+/// Between what is on the disk only and what is in memory lies the offset that the last commit
+/// burnt.
 #[test]
 fn a_burnt_offset_before_a_restart_is_no_hole() {
     let bed = DiskBed::new();
@@ -237,7 +238,8 @@ fn a_release_outlives_the_process() {
     let appender = bed.exchange().appender().expect("appender");
     let taken =
         (0..100).take_while(|_| appender.append(vec![output(&topic, 0, &wide(0..1)[0])]).is_ok());
-    // The room that was left, and that of ten messages: all were committed, but a restore needs the others.
+    // The room that was left, and that of ten messages: all were committed, but a restore needs the
+    // others.
     assert_eq!(taken.count(), 2 + 10);
     drop(appender);
     let kept = dyn_bed.values(&topic);

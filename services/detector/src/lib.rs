@@ -3,6 +3,7 @@
 //! In reading order: [`service`] is what the stage runs; [`state`] is what one partition knows and decides;
 //! [`slots`] are the models of one series; `events` makes what is written, [`output`] collects it.
 
+mod civil;
 pub mod config;
 mod events;
 pub mod metrics;

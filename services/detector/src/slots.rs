@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chrono_tz::Tz;
 use detect::{SeriesModel, Transition};
 use domain::{
     Contribution, Detector, Id, Micros, SeriesRef,
@@ -21,6 +22,8 @@ pub struct Plan {
     pub version: u64,
     /// Its definition.
     pub detector: Detector,
+    /// The zone of its stream; `None` is UTC.
+    pub zone: Option<Tz>,
 }
 
 /// An anomaly that is going on.

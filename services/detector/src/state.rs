@@ -7,7 +7,7 @@ use std::{
 };
 
 use control::ControlLog;
-use detect::SeriesModel;
+use detect::{Assessment, Row, SeriesModel};
 use domain::{
     Anomaly, Batch, Definitions, DriftPolicy, Hole, Item, Micros, Phase, Position, Reason, Score,
     SeriesRef, Track,
@@ -16,6 +16,7 @@ use snapshot::Slices;
 use stage::{Choice, Origin, Select};
 
 use crate::{
+    civil,
     config::DetectorConfig,
     events::{self, Context},
     output::Output,
@@ -57,6 +58,8 @@ pub struct State {
     next: Position,
     /// The index of the item in hand within its message.
     item: u64,
+    /// What is said of the row in hand.
+    assessment: Assessment,
     /// Counts since the last look.
     pub counts: Counts,
 }
@@ -78,6 +81,7 @@ impl State {
             open: BTreeSet::new(),
             next: Position { source, epoch: origin.epoch, number: 1 },
             item: 0,
+            assessment: Assessment::default(),
             counts: Counts::default(),
         }
     }
@@ -182,7 +186,7 @@ impl State {
             if !slot.plan.detector.enabled {
                 continue;
             }
-            let (score, event) = assess(context, named, slot);
+            let (score, event) = assess(context, named, slot, &mut self.assessment);
             let detector = (&slot.plan.name, slot.plan.version);
             *entry = out.score(*entry, named, source, detector, score);
             self.counts.scores += 1;
@@ -251,13 +255,15 @@ impl State {
         let key = (named.stream.clone(), named.window.clone());
         let definitions = &self.definitions;
         let plans = self.plans.entry(key).or_insert_with(|| {
+            let zone = civil::zone_of(definitions.stream(&named.stream).as_ref());
             let reads = |window: &Option<String>| window.as_deref() == named.window.as_deref();
             definitions
                 .detectors_of(&named.stream)
                 .into_iter()
                 .filter(|(_, detector)| reads(&detector.window))
                 .map(|(version, detector)| {
-                    Arc::new(Plan { name: detector.name.as_str().into(), version, detector })
+                    let name = detector.name.as_str().into();
+                    Arc::new(Plan { name, version, detector, zone })
                 })
                 .collect()
         });
@@ -266,12 +272,19 @@ impl State {
 }
 
 /// Scores a row with one detector, then lets it learn; says what happened to its anomaly.
-fn assess(context: &Context<'_>, named: &SeriesRef, slot: &mut Slot) -> (Score, Option<Anomaly>) {
+fn assess(
+    context: &Context<'_>,
+    named: &SeriesRef,
+    slot: &mut Slot,
+    assessment: &mut Assessment,
+) -> (Score, Option<Anomaly>) {
     let Context { batch, row, .. } = *context;
     if row.drift.is_some() && slot.plan.detector.on_drift == DriftPolicy::Relearn {
         slot.model.relearn();
     }
-    let verdict = slot.model.assess(batch.values_of(row), !row.flags.late, row.log_time);
+    let at = civil::civil(row.event_at, slot.plan.zone);
+    let values = Row { values: batch.values_of(row), at };
+    let verdict = slot.model.assess(values, !row.flags.late, row.log_time, assessment);
     let score = events::score(context, &verdict);
     // Only an anomaly needs to be explained in full, and a late row is no part of one.
     if row.flags.late || (verdict.transition.is_none() && slot.open.is_none()) {

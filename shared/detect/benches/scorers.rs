@@ -3,8 +3,8 @@
 
 use std::time::Instant;
 
-use domain::{Algorithm, Detector};
-use oddwatch_detect::SeriesModel;
+use domain::{Algorithm, Detector, Kind};
+use oddwatch_detect::{Assessment, Row, SeriesModel};
 use rand_core::{RngCore, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 
@@ -12,13 +12,14 @@ const ROWS: usize = 4096;
 const ROUNDS: usize = 5;
 
 fn main() {
-    let trees = |trees, depth, window| Algorithm::HalfSpaceTrees { trees, depth, window };
-    measure("robust z, window 256, 1 value", Algorithm::RobustZ { window: 256 }, 1);
-    measure("robust z, window 10000, 1 value", Algorithm::RobustZ { window: 10_000 }, 1);
-    measure("robust z, window 256, 10 values", Algorithm::RobustZ { window: 256 }, 10);
-    measure("half-space trees 25 x 10, window 250, 10 values", trees(25, 10, 250), 10);
-    measure("half-space trees 25 x 15, window 250, 10 values", trees(25, 15, 250), 10);
-    measure("half-space trees 25 x 10, window 250, 3 values", trees(25, 10, 250), 3);
+    let z = |window| Algorithm::new(Kind::RobustZ).with("window", f64::from(window));
+    let trees = |depth| Algorithm::new(Kind::HalfSpaceTrees).with("depth", f64::from(depth));
+    measure("robust z, window 256, 1 value", z(256), 1);
+    measure("robust z, window 10000, 1 value", z(10_000), 1);
+    measure("robust z, window 256, 10 values", z(256), 10);
+    measure("half-space trees 25 x 10, window 250, 10 values", trees(10), 10);
+    measure("half-space trees 25 x 15, window 250, 10 values", trees(15), 10);
+    measure("half-space trees 25 x 10, window 250, 3 values", trees(10), 3);
 }
 
 fn measure(name: &str, algorithm: Algorithm, values: usize) {
@@ -28,11 +29,12 @@ fn measure(name: &str, algorithm: Algorithm, values: usize) {
     let mut uniform = || f64::from(random.next_u32()) / f64::from(u32::MAX);
     let rows: Vec<f64> = (0..ROWS * values).map(|_| (0..6).map(|_| uniform()).sum()).collect();
     let mut series = SeriesModel::new(&detector, values, 1);
+    let mut out = Assessment::default();
     let mut pass = |times: usize| {
         let (started, mut sum) = (Instant::now(), 0.0);
         for _ in 0..times {
             for row in rows.chunks_exact(values) {
-                sum += series.assess(row, true, 0).score;
+                sum += series.assess(Row { values: row, at: 0 }, true, 0, &mut out).score;
             }
         }
         assert!(sum > 0.0);

@@ -1,62 +1,138 @@
-//! The closed set of algorithms as a list: a few of each for tests of what all must do, and how an
-//! encoding names them.
+//! The closed set of algorithms as one list: the enum of models, how calls reach them, and a few of
+//! each for tests of what all must do.
+
+use std::sync::LazyLock;
 
 use domain::{
-    Algorithm,
+    Algorithm, Kind,
     encoding::{DecodeError, put, take},
 };
 
-/// Makes [`SAMPLES`] of a `match` over all algorithms, so that one without samples does not
-/// compile.
-macro_rules! samples {
-    ($($algorithm:pat => [$($sample:expr),+]),+ $(,)?) => {
-        /// One or two of every algorithm, with small parameters. What must hold for every algorithm
-        /// is tested over these.
-        pub const SAMPLES: &[Algorithm] = &[$($($sample),+),+];
+use crate::{
+    Assessment, HalfSpaceTrees, RobustZ,
+    scorer::{Levels, Row, Scorer},
+};
 
-        const _: fn(&Algorithm) = |algorithm| match algorithm {
-            $($algorithm => {})+
-        };
-        const _: () = {
-            $($(assert!(matches!($sample, $algorithm), "the sample of another algorithm");)+)+
-        };
+/// Makes [`Model`] of a list; an algorithm that the list lacks does not compile.
+macro_rules! models {
+    ($($kind:ident [$(($($name:literal = $value:literal),*)),+]),+ $(,)?) => {
+        /// What one detector has learned of one series.
+        #[derive(Clone, Debug, PartialEq)]
+        pub enum Model {
+            $(#[doc = concat!("See [`", stringify!($kind), "`].")] $kind($kind),)+
+        }
+
+        impl Model {
+            /// A model that has seen nothing, for rows of so many values. The same arguments give
+            /// the same model, bit for bit.
+            pub fn new(algorithm: &Algorithm, values: usize, seed: u64) -> Self {
+                let algorithm = &algorithm.resolved(values);
+                match algorithm.kind {
+                    $(Kind::$kind => Self::$kind($kind::new(algorithm, values, seed)),)+
+                    Kind::Auto => unreachable!("resolved() never answers Auto"),
+                }
+            }
+
+            /// The bytes on the heap that a model will take, told before it is made.
+            pub fn bytes_for(algorithm: &Algorithm, values: usize) -> usize {
+                let algorithm = &algorithm.resolved(values);
+                match algorithm.kind {
+                    $(Kind::$kind => $kind::bytes_for(algorithm, values),)+
+                    Kind::Auto => unreachable!("resolved() never answers Auto"),
+                }
+            }
+
+            /// What the levels of its rows are.
+            pub fn levels_of(algorithm: &Algorithm, values: usize) -> Levels {
+                match algorithm.resolved(values).kind {
+                    $(Kind::$kind => $kind::LEVELS,)+
+                    Kind::Auto => unreachable!("resolved() never answers Auto"),
+                }
+            }
+
+            /// What the levels of its rows are.
+            pub fn levels(&self) -> Levels {
+                match self { $(Self::$kind(_) => $kind::LEVELS,)+ }
+            }
+
+            /// Scores a row; learns nothing. `out` is prepared.
+            pub fn score(&self, row: Row<'_>, out: &mut Assessment) {
+                match self { $(Self::$kind(model) => model.score(row, out),)+ }
+            }
+
+            /// Learns a row; `seen` is what [`score`](Self::score) has just said of it.
+            pub fn learn(&mut self, row: Row<'_>, seen: &Assessment) {
+                match self { $(Self::$kind(model) => model.learn(row, seen),)+ }
+            }
+
+            /// How many rows it has learned.
+            pub fn rows(&self) -> u64 {
+                match self { $(Self::$kind(model) => model.rows(),)+ }
+            }
+
+            /// Bytes on the heap; constant over a model's life.
+            pub fn bytes(&self) -> usize {
+                match self { $(Self::$kind(model) => model.bytes(),)+ }
+            }
+
+            /// Appends what was learned; the algorithm is known to who decodes.
+            pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+                match self { $(Self::$kind(model) => model.encode(out),)+ }
+            }
+
+            /// Takes what [`encode`](Self::encode) appended; the arguments are those of
+            /// [`new`](Self::new).
+            pub(crate) fn decode(
+                algorithm: &Algorithm,
+                values: usize,
+                seed: u64,
+                bytes: &mut &[u8],
+            ) -> Result<Self, DecodeError> {
+                let mut new = Self::new(algorithm, values, seed);
+                match &mut new { $(Self::$kind(model) => model.decode(bytes)?,)+ }
+                Ok(new)
+            }
+        }
+
+        /// One or two of every algorithm, with small parameters, and `auto`. What must hold for
+        /// every algorithm is tested over these.
+        pub static SAMPLES: LazyLock<Vec<Algorithm>> = LazyLock::new(|| vec![
+            Algorithm::new(Kind::Auto),
+            $($(Algorithm::new(Kind::$kind) $(.with($name, f64::from($value)))*,)+)+
+        ]);
     };
 }
 
-samples! {
-    Algorithm::Auto => [Algorithm::Auto],
-    Algorithm::RobustZ { .. } => [
-        Algorithm::RobustZ { window: 41 },
-        Algorithm::RobustZ { window: 64 }
-    ],
-    Algorithm::HalfSpaceTrees { .. } => [
-        Algorithm::HalfSpaceTrees { trees: 3, depth: 1, window: 16 },
-        Algorithm::HalfSpaceTrees { trees: 10, depth: 8, window: 64 }
+models! {
+    RobustZ [("window" = 41), ("window" = 64)],
+    HalfSpaceTrees [
+        ("trees" = 3, "depth" = 1, "window" = 16),
+        ("trees" = 10, "depth" = 8, "window" = 64)
     ],
 }
 
-/// Appends an algorithm: its number, never given to another one, and its parameters.
+/// Appends an algorithm: its number, and its parameters in the order of the table.
 pub(crate) fn encode(algorithm: &Algorithm, out: &mut Vec<u8>) {
-    match algorithm {
-        Algorithm::Auto => put(&0_u8, out),
-        Algorithm::RobustZ { window } => put(&(1_u8, window), out),
-        Algorithm::HalfSpaceTrees { trees, depth, window } => {
-            put(&(2_u8, trees, depth, window), out);
-        }
+    put(&(algorithm.kind as u8), out);
+    for parameter in algorithm.kind.parameters() {
+        let value = algorithm.get(parameter.name);
+        if parameter.whole { put(&(value as u32), out) } else { put(&value, out) }
     }
 }
 
 /// Takes what [`encode`] appended.
 pub(crate) fn decode(bytes: &mut &[u8]) -> Result<Algorithm, DecodeError> {
-    match take::<u8>(bytes)? {
-        0 => Ok(Algorithm::Auto),
-        1 => Ok(Algorithm::RobustZ { window: take(bytes)? }),
-        2 => {
-            let (trees, depth, window) = take(bytes)?;
-            Ok(Algorithm::HalfSpaceTrees { trees, depth, window })
+    let number: u8 = take(bytes)?;
+    let kind = Kind::ALL.iter().find(|kind| **kind as u8 == number);
+    let kind = *kind.ok_or(DecodeError::Impossible("number of an algorithm"))?;
+    let mut algorithm = Algorithm::new(kind);
+    for parameter in kind.parameters() {
+        let value = if parameter.whole { f64::from(take::<u32>(bytes)?) } else { take(bytes)? };
+        if value != parameter.default {
+            algorithm = algorithm.with(parameter.name, value);
         }
-        _ => Err(DecodeError::Impossible("number of an algorithm")),
     }
+    Ok(algorithm)
 }
 
 #[cfg(test)]
@@ -65,7 +141,8 @@ mod tests {
 
     #[test]
     fn an_algorithm_comes_back() {
-        for algorithm in SAMPLES {
+        for algorithm in &*SAMPLES {
+            assert_eq!(algorithm.check("sample"), Ok(()));
             let mut bytes = vec![];
             encode(algorithm, &mut bytes);
             let mut rest = &bytes[..];
@@ -73,5 +150,43 @@ mod tests {
             assert!(rest.is_empty());
         }
         assert!(decode(&mut &[255_u8][..]).is_err());
+    }
+
+    fn check(algorithm: &Algorithm, values: usize) {
+        let mut model = Model::new(algorithm, values, 7);
+        let promised = Model::bytes_for(algorithm, values);
+        assert_eq!(model.bytes(), promised, "{algorithm}");
+        let mut out = Assessment::default();
+        let levels = model.levels().count(values);
+        let mut assess = |model: &Model, row: &[f64], at: i64| {
+            out.prepare(values, levels);
+            model.score(Row { values: row, at }, &mut out);
+            out.clone()
+        };
+        for i in 0..1500_u64 {
+            let row: Vec<f64> =
+                (0..values as u64).map(|v| ((i * 7919 + v * 104_729) % 1000) as f64).collect();
+            for values in [row, vec![f64::NAN; values]] {
+                let at = i as i64 * 60_000_000;
+                let out = assess(&model, &values, at);
+                assert!(out.raw.is_finite() && (0.0..=1.0).contains(&out.confidence));
+                let sum: f64 = out.contributions.iter().sum();
+                let share = if values[0].is_nan() { 0.0 } else { 1.0 };
+                assert!((sum - share).abs() < 1e-9, "{algorithm}: shares sum to {sum}");
+                model.learn(Row { values: &values, at }, &out);
+            }
+        }
+        let out = assess(&model, &vec![f64::NAN; values], 0);
+        assert_eq!((out.raw, out.confidence), (0.0, 0.0), "nothing is known of missing values");
+        assert_eq!(model.bytes(), promised, "bounded");
+    }
+
+    #[test]
+    fn every_algorithm_keeps_the_contract() {
+        for algorithm in &*SAMPLES {
+            [1, 3, 4, 40].into_iter().for_each(|values| check(algorithm, values));
+        }
+        let deep = Algorithm::new(Kind::HalfSpaceTrees).with("trees", 5.0).with("depth", 12.0);
+        check(&deep.with("window", 64.0), 40);
     }
 }

@@ -10,14 +10,22 @@
 mod masses;
 mod splits;
 
-use domain::encoding::{DecodeError, put, take_count};
+use domain::{
+    Algorithm,
+    encoding::{DecodeError, put, take_count},
+};
 use rand_core::SeedableRng;
 use rand_pcg::Pcg64Mcg;
 
-pub(crate) use splits::Position;
 use splits::{Split, random_tree};
 
-use crate::{Assessment, model::level_of, present, standard::Standard};
+use crate::{
+    Assessment,
+    calibration::Prior,
+    present,
+    scorer::{Levels, Row, Scorer, level_of},
+    standard::Standard,
+};
 
 /// The trees cover so many deviations to each side of the mean.
 const REACH: f64 = 3.0;
@@ -40,16 +48,16 @@ pub struct HalfSpaceTrees {
     reference: Box<[u32]>,
     latest: Box<[u32]>,
     standards: Box<[Standard]>,
-    /// Room to work in; empty between rows.
-    positions: Vec<Position>,
     rows: u64,
 }
 
-impl HalfSpaceTrees {
-    /// `trees` (1 to 200) of `depth` (1 to 15) over windows of `window` rows, for rows of so many `values`.
-    pub fn new(trees: u32, depth: u32, window: u32, values: usize, seed: u64) -> Self {
-        let (inner, all) = ((1_usize << depth) - 1, (2_usize << depth) - 1);
-        let count = trees as usize;
+impl Scorer for HalfSpaceTrees {
+    const LEVELS: Levels = Levels::ValuesAndRow(Prior::RARITY);
+
+    fn new(algorithm: &Algorithm, values: usize, seed: u64) -> Self {
+        let depth = algorithm.whole("depth") as u32;
+        let (inner, all) = nodes(depth);
+        let count = algorithm.whole("trees");
         let mut random = Pcg64Mcg::seed_from_u64(seed);
         let mut splits = Vec::with_capacity(inner * count);
         for _ in 0..if values > 0 { count } else { 0 } {
@@ -58,23 +66,27 @@ impl HalfSpaceTrees {
         Self {
             trees: if values > 0 { count } else { 0 },
             depth,
-            window,
+            window: algorithm.whole("window") as u32,
             splits: splits.into(),
             reference: vec![0; all * count].into(),
             latest: vec![0; all * count].into(),
             standards: vec![Standard::default(); values].into(),
-            positions: Vec::with_capacity(values),
             rows: 0,
         }
     }
 
+    fn bytes_for(algorithm: &Algorithm, values: usize) -> usize {
+        let (inner, all) = nodes(algorithm.whole("depth") as u32);
+        let splits = if values > 0 { inner * size_of::<Split>() } else { 0 };
+        algorithm.whole("trees") * (splits + 2 * all * size_of::<u32>())
+            + values * size_of::<Standard>()
+    }
+
     /// Scores a row: how many times rarer (in bits) than evenly spread rows its place is, mean over the trees,
     /// plus bits for values far outside. Learns nothing.
-    pub fn score(&self, row: &[f64], out: &mut Assessment) {
-        let known = self.place(row, &mut out.positions);
-        out.contributions.fill(0.0);
-        out.levels.fill(f64::NAN);
-        out.raw = 0.0;
+    fn score(&self, row: Row<'_>, out: &mut Assessment) {
+        let row = row.values;
+        let known = self.place(row, &mut out.room);
         for (index, standard) in self.standards.iter().enumerate() {
             (out.expected[index], out.scale[index]) = (standard.expected(), standard.unit());
         }
@@ -84,7 +96,7 @@ impl HalfSpaceTrees {
         if known == 0 {
             out.confidence = 0.0;
         } else if self.rows > 0 {
-            let rarity = self.rarity(&out.positions, &mut out.contributions);
+            let rarity = self.rarity(&out.room, &mut out.contributions);
             out.raw = rarity;
             out.levels[self.standards.len()] = Self::level(rarity);
             for (index, standard) in self.standards.iter().enumerate() {
@@ -99,14 +111,11 @@ impl HalfSpaceTrees {
                 }
             }
         }
-        out.normalise(row, known);
+        out.normalise(row);
     }
 
-    /// Learns a row.
-    pub fn learn(&mut self, row: &[f64]) {
-        let mut positions = std::mem::take(&mut self.positions);
-        self.place(row, &mut positions);
-        let (inner, all) = ((1_usize << self.depth) - 1, (2_usize << self.depth) - 1);
+    fn learn(&mut self, row: Row<'_>, seen: &Assessment) {
+        let (inner, all) = nodes(self.depth);
         let blocks = self.splits.chunks(inner * LANES).zip(self.latest.chunks_mut(all * LANES));
         for (splits, mass) in blocks {
             let lanes = splits.len() / inner;
@@ -114,15 +123,13 @@ impl HalfSpaceTrees {
             (0..lanes).for_each(|lane| mass[lane * all] += 1);
             for _ in 0..self.depth {
                 for (lane, node) in nodes.iter_mut().enumerate().take(lanes) {
-                    *node = splits[lane * inner + *node].child(*node, &positions).0;
+                    *node = splits[lane * inner + *node].child(*node, &seen.room).0;
                     mass[lane * all + *node] += 1;
                 }
             }
         }
-        positions.clear();
-        self.positions = positions;
         for (index, standard) in self.standards.iter_mut().enumerate() {
-            if let Some(value) = present(row, index) {
+            if let Some(value) = present(row.values, index) {
                 standard.learn(value);
             }
         }
@@ -133,9 +140,47 @@ impl HalfSpaceTrees {
         }
     }
 
+    fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    fn bytes(&self) -> usize {
+        size_of_val(&*self.splits)
+            + size_of_val(&*self.reference)
+            + size_of_val(&*self.latest)
+            + size_of_val(&*self.standards)
+    }
+
+    /// Nor are the splits told, which follow from the seed.
+    fn encode(&self, out: &mut Vec<u8>) {
+        put(&self.rows, out);
+        self.standards.iter().for_each(|standard| standard.encode(out));
+        for mass in [&self.reference, &self.latest] {
+            masses::encode(mass, self.depth, out);
+        }
+    }
+
+    fn decode(&mut self, bytes: &mut &[u8]) -> Result<(), DecodeError> {
+        self.rows = take_count(bytes, "number of rows")?;
+        for standard in &mut self.standards {
+            *standard = Standard::decode(bytes)?;
+        }
+        if self.trees > 0 {
+            // Each tree has every row of its window, so the sums need no telling.
+            let window = u64::from(self.window);
+            let full = if self.rows < window { 0 } else { self.window };
+            let since = self.rows.checked_rem(window).unwrap_or(0) as u32;
+            masses::decode(&mut self.reference, self.depth, full, bytes)?;
+            masses::decode(&mut self.latest, self.depth, since, bytes)?;
+        }
+        Ok(())
+    }
+}
+
+impl HalfSpaceTrees {
     /// The bits by which the row's place is rarer than even, and each feature's part in them.
-    fn rarity(&self, positions: &[Position], parts: &mut [f64]) -> f64 {
-        let (inner, all) = ((1_usize << self.depth) - 1, (2_usize << self.depth) - 1);
+    fn rarity(&self, places: &[f64], parts: &mut [f64]) -> f64 {
+        let (inner, all) = nodes(self.depth);
         // Until the first window is full, it is its own reference.
         let young = self.rows < u64::from(self.window);
         let profile = if young { &self.latest } else { &self.reference };
@@ -150,7 +195,7 @@ impl HalfSpaceTrees {
             for _ in 0..self.depth {
                 for lane in 0..lanes {
                     let split = splits[lane * inner + nodes[lane]];
-                    let (node, weight) = split.child(nodes[lane], positions);
+                    let (node, weight) = split.child(nodes[lane], places);
                     let rows = mass[lane * all + node] as f32;
                     let here = bits(rows);
                     let (rows_above, bits_above) = above[lane];
@@ -169,18 +214,21 @@ impl HalfSpaceTrees {
         sum / count
     }
 
-    /// Standardises a row into the trees' range; says how many values are present.
-    fn place(&self, row: &[f64], positions: &mut Vec<Position>) -> usize {
-        positions.clear();
+    /// Standardises a row into the trees' range: for each value where it lies there, 0 to 1, and
+    /// whether it says anything, 1 or 0. A missing value goes where its mean lies, and its splits
+    /// count for nothing. Says how many values are present.
+    fn place(&self, row: &[f64], places: &mut Vec<f64>) -> usize {
+        places.clear();
         let mut known = 0;
-        positions.extend(self.standards.iter().enumerate().map(|(index, standard)| {
+        for (index, standard) in self.standards.iter().enumerate() {
             let Some(value) = present(row, index) else {
-                return Position { at: 0.5, weight: 0.0 };
+                places.extend([0.5, 0.0]);
+                continue;
             };
             known += 1;
             let at = 0.5 + standard.distance(value) / (2.0 * REACH);
-            Position { at: at.clamp(0.0, 1.0) as f32, weight: 1.0 }
-        }));
+            places.extend([f64::from(at.clamp(0.0, 1.0) as f32), 1.0]);
+        }
         known
     }
 
@@ -188,56 +236,11 @@ impl HalfSpaceTrees {
     fn level(bits: f64) -> f64 {
         (LEVELS.0 * (bits + LEVELS.1)).max(0.0)
     }
+}
 
-    /// Appends what was learned: parameters, number of values and seed are known to who decodes,
-    /// and the splits follow from them.
-    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
-        put(&self.rows, out);
-        self.standards.iter().for_each(|standard| standard.encode(out));
-        for mass in [&self.reference, &self.latest] {
-            masses::encode(mass, self.depth, out);
-        }
-    }
-
-    /// Puts what [`encode`](Self::encode) appended into a new model of the same parameters, values
-    /// and seed.
-    pub(crate) fn decode(&mut self, bytes: &mut &[u8]) -> Result<(), DecodeError> {
-        self.rows = take_count(bytes, "number of rows")?;
-        for standard in &mut self.standards {
-            *standard = Standard::decode(bytes)?;
-        }
-        if self.trees > 0 {
-            // Each tree has every row of its window, so the sums need no telling.
-            let window = u64::from(self.window);
-            let full = if self.rows < window { 0 } else { self.window };
-            let since = self.rows.checked_rem(window).unwrap_or(0) as u32;
-            masses::decode(&mut self.reference, self.depth, full, bytes)?;
-            masses::decode(&mut self.latest, self.depth, since, bytes)?;
-        }
-        Ok(())
-    }
-
-    /// How many rows it has learned.
-    pub fn rows(&self) -> u64 {
-        self.rows
-    }
-
-    /// Bytes on the heap.
-    pub fn bytes(&self) -> usize {
-        size_of_val(&*self.splits)
-            + size_of_val(&*self.reference)
-            + size_of_val(&*self.latest)
-            + size_of_val(&*self.standards)
-            + self.standards.len() * size_of::<Position>()
-    }
-
-    /// The bytes on the heap of a model yet to be made.
-    pub fn bytes_for(trees: u32, depth: u32, values: usize) -> usize {
-        let (inner, all) = ((1_usize << depth) - 1, (2_usize << depth) - 1);
-        let splits = if values > 0 { inner * size_of::<Split>() } else { 0 };
-        trees as usize * (splits + 2 * all * size_of::<u32>())
-            + values * (size_of::<Standard>() + size_of::<Position>())
-    }
+/// How many inner nodes, and nodes in all, a tree of this depth has.
+fn nodes(depth: u32) -> (usize, usize) {
+    ((1 << depth) - 1, (2 << depth) - 1)
 }
 
 /// About log2 of a number of rows, and of half a row for none: its exponent, with the mantissa as the part
@@ -269,12 +272,21 @@ mod tests {
 
     fn trained(values: usize, rows: usize) -> (HalfSpaceTrees, Normal) {
         let mut normal = Normal(Pcg64Mcg::seed_from_u64(3));
-        let mut trees = HalfSpaceTrees::new(25, 10, 250, values, 1);
+        let algorithm = Algorithm::new(domain::Kind::HalfSpaceTrees);
+        let mut trees = HalfSpaceTrees::new(&algorithm, values, 1);
         for _ in 0..rows {
             let row: Vec<f64> = (0..values).map(|v| normal.next() * 10.0 + v as f64).collect();
-            trees.learn(&row);
+            let seen = score(&trees, &row);
+            trees.learn(Row { values: &row, at: 0 }, &seen);
         }
         (trees, normal)
+    }
+
+    fn score(trees: &HalfSpaceTrees, row: &[f64]) -> Assessment {
+        let mut out = Assessment::default();
+        out.prepare(row.len(), row.len() + 1);
+        trees.score(Row { values: row, at: 0 }, &mut out);
+        out
     }
 
     #[test]
@@ -293,12 +305,11 @@ mod tests {
     #[test]
     fn the_odd_feature_is_named_and_the_score_grows_with_distance() {
         let (trees, _) = trained(10, 1000);
-        let mut out = Assessment::new(10);
-        let mut last = f64::MIN;
+        let (mut out, mut last) = (Assessment::default(), f64::MIN);
         for distance in [0.0, 40.0, 80.0, 400.0] {
             let row: Vec<f64> =
                 (0..10).map(|v| v as f64 + if v == 7 { distance } else { 0.0 }).collect();
-            trees.score(&row, &mut out);
+            out = score(&trees, &row);
             assert!(out.raw > last, "{} at {distance}", out.raw);
             last = out.raw;
         }
@@ -309,12 +320,10 @@ mod tests {
     #[test]
     fn a_missing_value_adds_nothing() {
         let (trees, _) = trained(2, 1000);
-        let mut out = Assessment::new(2);
-        trees.score(&[0.0, f64::NAN], &mut out);
-        assert_eq!(out.contributions, [1.0, 0.0]);
-        let (raw, confidence) = (out.raw, out.confidence);
-        trees.score(&[0.0, 90.0], &mut out);
-        assert!(out.raw > raw + 1.0 && out.confidence > 1.9 * confidence);
+        let half = score(&trees, &[0.0, f64::NAN]);
+        assert_eq!(half.contributions, [1.0, 0.0]);
+        let whole = score(&trees, &[0.0, 90.0]);
+        assert!(whole.raw > half.raw + 1.0 && whole.confidence > 1.9 * half.confidence);
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! Scoring of rows: pure, seeded, deterministic. In reading order: a [`Model`] turns a row into a
-//! raw score ([`robust_z`], [`half_space_trees`]), [`calibration`] turns raw scores into comparable
+//! Scoring of rows: pure, seeded, deterministic. In reading order: a [`Scorer`] turns a row into a
+//! raw score, [`algorithms`] lists them ([`robust_z`], [`half_space_trees`]), [`calibration`] turns raw scores into comparable
 //! ones in [0, 1), [`threshold`] says from which score a row is odd, [`incident`] makes one anomaly
 //! of a stretch of odd rows, and [`series`] bundles all of it for one series and one detector.
-//! [`algorithms`] lists what there is to choose from. All that a series has learned can be encoded:
+//! All that a series has learned can be encoded:
 //! decoded, it goes on with the same bits.
 //!
 //! There is no clock, thread, socket, log line or global state here. Elementary functions come from `libm`,
@@ -12,19 +12,19 @@ pub mod algorithms;
 pub mod calibration;
 pub mod half_space_trees;
 pub mod incident;
-pub mod model;
 pub mod robust_z;
+pub mod scorer;
 pub mod series;
 mod standard;
 pub mod threshold;
 
-pub use algorithms::SAMPLES;
+pub use algorithms::{Model, SAMPLES};
 pub use calibration::Calibration;
 pub use domain::encoding::DecodeError;
 pub use half_space_trees::HalfSpaceTrees;
 pub use incident::{Incident, Transition};
-pub use model::{Assessment, Model};
 pub use robust_z::RobustZ;
+pub use scorer::{Assessment, Levels, Row, Scorer};
 pub use series::{SeriesModel, Verdict};
 pub use threshold::Bar;
 

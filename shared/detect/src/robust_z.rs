@@ -8,11 +8,17 @@
 
 mod window;
 
-use domain::encoding::{DecodeError, ensure, put, take, take_count};
+use domain::{
+    Algorithm,
+    encoding::{DecodeError, ensure, put, take, take_count},
+};
 
 pub use window::Window;
 
-use crate::{Assessment, DEVIATION_MAX, SQUARE_MAX, model::level_of, present};
+use crate::{
+    Assessment, DEVIATION_MAX, SQUARE_MAX, present,
+    scorer::{Levels, Row, Scorer, level_of},
+};
 
 /// MAD times this is the standard deviation of a normal law.
 const MAD_TO_DEVIATION: f64 = 1.4826;
@@ -37,19 +43,24 @@ pub struct RobustZ {
     rows: u64,
 }
 
-impl RobustZ {
-    /// For rows of so many `values`, over windows of `window` rows (8 to 10,000).
-    pub fn new(window: u32, values: usize) -> Self {
-        Self { values: (0..values).map(|_| Track::new(window as usize)).collect(), rows: 0 }
+impl Scorer for RobustZ {
+    const LEVELS: Levels = Levels::Values;
+
+    fn new(algorithm: &Algorithm, values: usize, _: u64) -> Self {
+        let window = algorithm.whole("window");
+        Self { values: (0..values).map(|_| Track::new(window)).collect(), rows: 0 }
     }
 
-    /// Scores a row; learns nothing.
-    pub fn score(&self, row: &[f64], out: &mut Assessment) {
+    fn bytes_for(algorithm: &Algorithm, values: usize) -> usize {
+        values * (size_of::<Track>() + 2 * algorithm.whole("window") * size_of::<f64>())
+    }
+
+    fn score(&self, row: Row<'_>, out: &mut Assessment) {
+        let row = row.values;
         let (mut count, mut seen, mut raw) = (0, 0, 0.0_f64);
         for (index, track) in self.values.iter().enumerate() {
             let (median, scale) = (track.median, track.scale);
             (out.expected[index], out.scale[index]) = (median, scale);
-            (out.contributions[index], out.levels[index]) = (0.0, f64::NAN);
             let Some(value) = present(row, index) else {
                 continue;
             };
@@ -63,50 +74,39 @@ impl RobustZ {
             }
         }
         out.raw = raw;
-        out.confidence = 0.0;
         if count > 0 {
             let rows = seen as f64 / count as f64;
             let share = count as f64 / self.values.len() as f64;
             out.confidence = share * rows / (rows + CONFIDENCE_ROWS);
         }
-        out.normalise(row, count);
+        out.normalise(row);
     }
 
-    /// Learns a row; missing values are skipped.
-    pub fn learn(&mut self, row: &[f64]) {
+    fn learn(&mut self, row: Row<'_>, _: &Assessment) {
         self.rows += 1;
         for (index, track) in self.values.iter_mut().enumerate() {
-            if let Some(value) = present(row, index) {
+            if let Some(value) = present(row.values, index) {
                 track.learn(value);
             }
         }
     }
 
-    /// How many rows it has learned.
-    pub fn rows(&self) -> u64 {
+    fn rows(&self) -> u64 {
         self.rows
     }
 
-    /// Appends what was learned; window and number of values are known to who decodes.
-    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+    fn bytes(&self) -> usize {
+        self.values.iter().map(|t| size_of::<Track>() + t.window.bytes()).sum()
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
         put(&self.rows, out);
         self.values.iter().for_each(|track| track.encode(out));
     }
 
-    /// Puts what [`encode`](Self::encode) appended into a new model of the same window and values.
-    pub(crate) fn decode(&mut self, bytes: &mut &[u8]) -> Result<(), DecodeError> {
+    fn decode(&mut self, bytes: &mut &[u8]) -> Result<(), DecodeError> {
         self.rows = take_count(bytes, "number of rows")?;
         self.values.iter_mut().try_for_each(|track| track.decode(bytes))
-    }
-
-    /// Bytes on the heap.
-    pub fn bytes(&self) -> usize {
-        self.values.iter().map(|t| size_of::<Track>() + t.window.bytes()).sum()
-    }
-
-    /// The bytes on the heap of a model yet to be made.
-    pub fn bytes_for(window: u32, values: usize) -> usize {
-        values * (size_of::<Track>() + 2 * window as usize * size_of::<f64>())
     }
 }
 
@@ -223,10 +223,11 @@ mod tests {
     use super::*;
 
     fn raw_after(history: impl Iterator<Item = f64>, value: f64) -> f64 {
-        let mut model = RobustZ::new(256, 1);
-        history.for_each(|v| model.learn(&[v]));
-        let mut out = Assessment::new(1);
-        model.score(&[value], &mut out);
+        let mut model = RobustZ::new(&Algorithm::new(domain::Kind::RobustZ), 1, 0);
+        let mut out = Assessment::default();
+        out.prepare(1, 1);
+        history.for_each(|v| model.learn(Row { values: &[v], at: 0 }, &out));
+        model.score(Row { values: &[value], at: 0 }, &mut out);
         out.raw
     }
 

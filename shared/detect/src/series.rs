@@ -12,10 +12,14 @@ use judge::Test;
 use crate::{
     Assessment, Bar, Incident, Model, STATE_VERSION, Transition, algorithms,
     calibration::{for_largest, of_largest, score_of},
+    scorer::{Levels, Row, level_of},
+    standard::Standard,
 };
 
 /// A model must have learned so many rows before its levels say anything about the series.
 const MODEL_ROWS_MIN: u64 = 8;
+/// The expected range of a value reaches so many units where the value has no level of its own.
+const RANGE: f64 = 4.0;
 /// A happening past the threshold adds this share of the threshold's share to the chance of its like,
 /// however young the series: some three equal bursts are news, after that they are known.
 const HAPPENING: f64 = 1.0 / 3.0;
@@ -62,11 +66,13 @@ pub struct SeriesModel {
     seed: u64,
     warm_up: u64,
     model: Model,
+    values: usize,
+    /// What is usual of raw scores that have a unit of their own.
+    usual: Option<Standard>,
     /// One for each level of the model.
     tests: Box<[Test]>,
     bar: Bar,
     incident: Incident,
-    assessment: Assessment,
     /// How many rows in a row were past the threshold or went on with an anomaly.
     run: u32,
     rows: u64,
@@ -78,14 +84,14 @@ impl SeriesModel {
         let algorithm = detector.algorithm.resolved(values);
         let model = Model::new(&algorithm, values, seed);
         let bar = Bar::new(detector.threshold);
-        let count = Model::levels_for(&algorithm, values) as f64;
-        let tests =
-            model.priors(values).map(|prior| Test::new(prior, for_largest(bar.surprise(), count)));
+        let levels = model.levels();
+        let largest = for_largest(bar.surprise(), levels.count(values) as f64);
         Self {
             warm_up: u64::from(detector.warm_up),
-            tests: tests.collect(),
+            values,
+            usual: usual_of(levels),
+            tests: levels.priors(values).map(|prior| Test::new(prior, largest)).collect(),
             incident: Incident::new(detector),
-            assessment: Assessment::new(values),
             run: 0,
             rows: 0,
             bar,
@@ -95,12 +101,26 @@ impl SeriesModel {
         }
     }
 
-    /// Scores a row (a missing value is NaN) and then, if `learn`, learns it. A row that is not learned, such
-    /// as a late one, changes nothing and opens nothing.
-    pub fn assess(&mut self, row: &[f64], learn: bool, log_time: Micros) -> Verdict<'_> {
-        self.model.score(row, &mut self.assessment);
-        let known = (0..self.assessment.scale.len()).any(|i| crate::present(row, i).is_some());
-        let (surprise, count) = self.judge(row);
+    /// Scores a row and then, if `learn`, learns it. A row that is not learned, such as a late one,
+    /// changes nothing and opens nothing. What is said of it stands in `out`, whose buffers serve
+    /// all series.
+    pub fn assess<'a>(
+        &mut self,
+        row: Row<'_>,
+        learn: bool,
+        log_time: Micros,
+        out: &'a mut Assessment,
+    ) -> Verdict<'a> {
+        out.prepare(self.values, self.tests.len());
+        self.model.score(row, out);
+        let known = (0..self.values).any(|i| crate::present(row.values, i).is_some());
+        if let Some(usual) = &self.usual
+            && known
+            && self.model.rows() > 0
+        {
+            out.levels[0] = level_of(usual.distance(out.raw).max(0.0));
+        }
+        let (surprise, count) = self.judge(row.values, out);
         let (score, threshold) = (score_of(surprise), self.bar.score());
         let past = known && surprise >= self.bar.surprise();
         let is_anomaly = past && self.model.rows() >= self.warm_up;
@@ -109,7 +129,7 @@ impl SeriesModel {
             self.rows += 1;
             if known {
                 transition = self.incident.step(score, threshold, is_anomaly, log_time);
-                self.learn(row, is_anomaly || self.incident.goes_on(), count);
+                self.learn(row, is_anomaly || self.incident.goes_on(), count, out);
             } else {
                 // Nothing is known of the row, nothing can be learned from it.
                 self.incident.skip(log_time);
@@ -117,55 +137,63 @@ impl SeriesModel {
         }
         Verdict {
             score,
-            raw: self.assessment.raw,
-            confidence: self.assessment.confidence,
+            raw: out.raw,
+            confidence: out.confidence,
             threshold,
             is_anomaly,
             transition,
-            contributions: &self.assessment.contributions,
-            expected: &self.assessment.expected,
-            lower: &self.assessment.lower,
-            upper: &self.assessment.upper,
+            contributions: &out.contributions,
+            expected: &out.expected,
+            lower: &out.lower,
+            upper: &out.upper,
         }
     }
 
-    /// The surprise of the row just scored and of how many levels it is the largest. Sets each value's
-    /// contribution, the square of its surprise and its part in that of the row as a whole, and expected range.
-    fn judge(&mut self, row: &[f64]) -> (f64, f64) {
-        let out = &mut self.assessment;
-        let values = out.scale.len();
-        let (mut largest, mut count, mut present) = (0.0_f64, 0.0, 0);
-        if let Some(whole) = self.tests.get(values) {
-            let surprise = whole.calibration.surprise(out.levels[values]);
-            out.contributions.iter_mut().for_each(|part| *part *= surprise * surprise);
-            largest = surprise;
-            count = if out.levels[values].is_nan() { 0.0 } else { 1.0 };
-        } else {
-            out.contributions.fill(0.0);
-        }
-        for value in 0..values {
-            out.widen(value, self.tests[value].reach);
-            let level = out.levels[value];
+    /// The surprise of the row just scored and of how many levels it is the largest. Sets each
+    /// value's contribution and expected range.
+    fn judge(&self, row: &[f64], out: &mut Assessment) -> (f64, f64) {
+        let (mut largest, mut count) = (0.0_f64, 0.0);
+        for (test, &level) in self.tests.iter().zip(&out.levels) {
             if !level.is_nan() {
-                let surprise = self.tests[value].calibration.surprise(level);
-                out.contributions[value] += surprise * surprise;
-                largest = largest.max(surprise);
+                largest = largest.max(test.calibration.surprise(level));
                 count += 1.0;
-                present += 1;
             }
         }
-        out.normalise(row, present);
+        let of_values = matches!(self.model.levels(), Levels::Values | Levels::ValuesAndRow(_));
+        if of_values {
+            self.attribute(row, out);
+        }
+        for value in 0..self.values {
+            // An algorithm that judges rows as a whole has no range of its own for a value.
+            out.widen(value, if of_values { self.tests[value].reach } else { RANGE });
+        }
         (if count > 0.0 { of_largest(largest, count) } else { 0.0 }, count)
     }
 
-    fn learn(&mut self, row: &[f64], odd: bool, count: f64) {
+    /// Sets each value's contribution: the square of its surprise and its part in that of the row
+    /// as a whole.
+    fn attribute(&self, row: &[f64], out: &mut Assessment) {
+        let surprise = |index: usize, level| self.tests[index].calibration.surprise(level);
+        let whole = match out.levels.get(self.values) {
+            Some(&level) => surprise(self.values, level),
+            None => 0.0,
+        };
+        for value in 0..self.values {
+            let own =
+                if out.levels[value].is_nan() { 0.0 } else { surprise(value, out.levels[value]) };
+            out.contributions[value] = out.contributions[value] * whole * whole + own * own;
+        }
+        out.normalise(row);
+    }
+
+    fn learn(&mut self, row: Row<'_>, odd: bool, count: f64, seen: &Assessment) {
         self.run = if odd { self.run.saturating_add(1) } else { 0 };
         if self.model.rows() >= MODEL_ROWS_MIN {
             let bar = for_largest(self.bar.surprise(), count);
             // The k-th row of a run counts 1/k²: a burst of any length is learned as one happening.
             let run = f64::from(self.run);
             let share = HAPPENING * self.bar.share() / (count * run * run);
-            for (test, &level) in self.tests.iter_mut().zip(&self.assessment.levels) {
+            for (test, &level) in self.tests.iter_mut().zip(&seen.levels) {
                 if !level.is_nan() {
                     test.learn(level, bar, odd.then_some(share));
                 }
@@ -174,17 +202,22 @@ impl SeriesModel {
         if self.model.rows() >= self.warm_up {
             self.bar.learn(self.run);
         }
-        self.model.learn(row);
+        if let Some(usual) = &mut self.usual
+            && self.model.rows() > 0
+        {
+            usual.learn(seen.raw);
+        }
+        self.model.learn(row, seen);
     }
 
     /// Appends all that it knows, for [`decode`](Self::decode); its version is [`STATE_VERSION`].
     pub fn encode(&self, out: &mut Vec<u8>) {
         algorithms::encode(&self.algorithm, out);
-        let values = self.assessment.scale.len();
-        put(&(values, self.seed.to_le_bytes(), self.warm_up, self.run, self.rows), out);
+        put(&(self.values, self.seed.to_le_bytes(), self.warm_up, self.run, self.rows), out);
         self.bar.encode(out);
         self.incident.encode(out);
         self.model.encode(out);
+        self.usual.iter().for_each(|usual| usual.encode(out));
         self.tests.iter().for_each(|test| test.encode(out));
     }
 
@@ -211,10 +244,11 @@ impl SeriesModel {
         let rows = take_count(bytes, "number of rows")?;
         let (bar, incident) = (Bar::decode(bytes)?, Incident::decode(bytes)?);
         let model = Model::decode(&algorithm, values, seed, bytes)?;
-        let tests = model.priors(values).map(|prior| Test::decode(prior, bytes));
+        let levels = model.levels();
+        let usual = usual_of(levels).map(|_| Standard::decode(bytes)).transpose()?;
+        let tests = levels.priors(values).map(|prior| Test::decode(prior, bytes));
         let tests = tests.collect::<Result<_, _>>()?;
-        let assessment = Assessment::new(values);
-        Ok(Self { algorithm, seed, warm_up, model, tests, bar, incident, assessment, run, rows })
+        Ok(Self { algorithm, seed, warm_up, model, values, usual, tests, bar, incident, run, rows })
     }
 
     /// Clears an open anomaly if the series has been silent for long enough at this log time.
@@ -232,7 +266,7 @@ impl SeriesModel {
     /// Starts the model anew, as after a drift. Calibration, threshold and an open anomaly stay; the warm-up
     /// begins again.
     pub fn relearn(&mut self) {
-        self.model = Model::new(&self.algorithm, self.assessment.scale.len(), self.seed);
+        self.model = Model::new(&self.algorithm, self.values, self.seed);
         self.run = 0;
     }
 
@@ -248,20 +282,20 @@ impl SeriesModel {
 
     /// Bytes it takes, the heap included; constant over its life.
     pub fn bytes(&self) -> usize {
-        let values = self.assessment.scale.len();
-        size_of::<Self>()
-            + self.model.bytes()
-            + self.tests.len() * Test::bytes()
-            + Assessment::bytes_for(values)
+        size_of::<Self>() + self.model.bytes() + self.tests.len() * Test::bytes()
     }
 
     /// The bytes that a series of so many values will take, told before it is made.
     pub fn bytes_for(detector: &Detector, values: usize) -> usize {
-        size_of::<Self>()
-            + Model::bytes_for(&detector.algorithm, values)
-            + Model::levels_for(&detector.algorithm, values) * Test::bytes()
-            + Assessment::bytes_for(values)
+        let algorithm = &detector.algorithm;
+        let tests = Model::levels_of(algorithm, values).count(values);
+        size_of::<Self>() + Model::bytes_for(algorithm, values) + tests * Test::bytes()
     }
+}
+
+/// Nothing seen yet of raw scores that need it.
+fn usual_of(levels: Levels) -> Option<Standard> {
+    (levels == Levels::Raw).then(Standard::default)
 }
 
 #[cfg(test)]
@@ -277,13 +311,18 @@ mod tests {
         [saw(37), 10.0 * saw(59) + if (200..210).contains(&at) { 9e4 } else { 0.0 }]
     }
 
+    fn as_row(values: &[f64]) -> Row<'_> {
+        Row { values, at: 0 }
+    }
+
     fn series(algorithm: &Algorithm, rows: u64) -> (SeriesModel, Vec<(u64, Transition)>) {
         let mut detector = Detector::implicit("s");
         detector.algorithm = algorithm.clone();
         let mut model = SeriesModel::new(&detector, 2, 9);
         let mut steps = vec![];
         for at in 0..rows {
-            let verdict = model.assess(&row(at), true, at as i64);
+            let mut out = Assessment::default();
+            let verdict = model.assess(as_row(&row(at)), true, at as i64, &mut out);
             assert!((0.0..1.0).contains(&verdict.score));
             steps.extend(verdict.transition.map(|step| (at, step)));
         }
@@ -292,7 +331,7 @@ mod tests {
 
     #[test]
     fn a_burst_is_one_anomaly() {
-        for algorithm in SAMPLES {
+        for algorithm in &*SAMPLES {
             let (model, steps) = series(algorithm, 400);
             let phases: Vec<_> = steps.iter().map(|(at, step)| (*at, step.phase)).collect();
             assert_eq!(phases, [(200, Phase::Opened), (214, Phase::Cleared)], "{algorithm:?}");
@@ -304,18 +343,16 @@ mod tests {
 
     #[test]
     fn a_row_that_is_not_learned_changes_nothing() {
-        for algorithm in SAMPLES {
+        for algorithm in &*SAMPLES {
             let (mut model, _) = series(algorithm, 150);
-            let mut other = model.clone();
-            let late = other.assess(&[50.0, 1e5], false, 7);
+            let (mut other, mut out) = (model.clone(), Assessment::default());
+            let late = other.assess(as_row(&[50.0, 1e5]), false, 7, &mut out);
             assert!(late.is_anomaly && late.transition.is_none());
             assert_eq!(late.top().0, 1);
             assert!(late.lower[1] < 500.0 && late.upper[1] > 1000.0 && late.upper[1] < 1e5);
             assert!((late.contributions.iter().sum::<f64>() - 1.0).abs() < 1e-9);
-            // What was said of the last row is no part of what was learned.
-            other.assessment = model.assessment.clone();
             assert!(other == model);
-            let missing = model.assess(&[f64::NAN; 2], true, 8);
+            let missing = model.assess(as_row(&[f64::NAN; 2]), true, 8, &mut out);
             assert_eq!((missing.score, missing.confidence, missing.is_anomaly), (0.0, 0.0, false));
             assert_eq!(missing.contributions, [0.0, 0.0]);
             assert_eq!(model.rows(), 151);
@@ -324,14 +361,15 @@ mod tests {
 
     #[test]
     fn silence_clears_and_relearning_starts_anew() {
-        for algorithm in SAMPLES {
+        for algorithm in &*SAMPLES {
             let (mut model, _) = series(algorithm, 205);
             assert!(model.is_open() && model.silence(206).is_none());
             assert!(model.silence(i64::MAX).is_some_and(|step| step.silent));
-            let confident = model.assess(&row(0), false, 0).confidence;
+            let mut out = Assessment::default();
+            let confident = model.assess(as_row(&row(0)), false, 0, &mut out).confidence;
             let bytes = model.bytes();
             model.relearn();
-            let young = model.assess(&[1e9, 1e9], true, 0);
+            let young = model.assess(as_row(&[1e9, 1e9]), true, 0, &mut out);
             assert!(
                 young.confidence < confident && !young.is_anomaly && young.transition.is_none()
             );

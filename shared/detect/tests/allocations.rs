@@ -7,7 +7,7 @@ use std::{
 };
 
 use domain::Detector;
-use oddwatch_detect::{SAMPLES, STATE_VERSION, SeriesModel};
+use oddwatch_detect::{Assessment, Row, SAMPLES, STATE_VERSION, SeriesModel};
 
 struct Counting;
 
@@ -43,14 +43,19 @@ fn row(i: u64, values: usize) -> Vec<f64> {
     row
 }
 
+fn as_row(values: &[f64]) -> Row<'_> {
+    Row { values, at: 0 }
+}
+
 /// A series that has learned something, by each algorithm.
 fn each(values: usize, mut check: impl FnMut(&Detector, SeriesModel)) {
-    for algorithm in SAMPLES {
+    for algorithm in &*SAMPLES {
         let mut detector = Detector::implicit("s");
         detector.algorithm = algorithm.clone();
         let mut series = SeriesModel::new(&detector, values, 1);
+        let mut out = Assessment::default();
         for i in 0..700 {
-            series.assess(&row(i, values), true, 0);
+            series.assess(as_row(&row(i, values)), true, 0, &mut out);
         }
         check(&detector, series);
     }
@@ -66,12 +71,13 @@ fn encoded(series: &SeriesModel) -> Vec<u8> {
 fn a_row_allocates_nothing() {
     let values = 3;
     let rows: Vec<_> = (0..5_000).map(|i| row(i, values)).collect();
-    let check = |series: &mut SeriesModel| {
+    let check = |series: &mut SeriesModel, out: &mut Assessment| {
         let before = ALLOCATIONS.get();
         let mut steps = 0;
         for (i, row) in rows.iter().enumerate() {
-            steps += usize::from(series.assess(row, i % 10 > 0, 0).transition.is_some());
-            series.assess(row, true, 0);
+            let row = as_row(row);
+            steps += usize::from(series.assess(row, i % 10 > 0, 0, out).transition.is_some());
+            series.assess(row, true, 0, out);
         }
         assert_eq!(ALLOCATIONS.get(), before);
         assert!(steps > 0);
@@ -79,11 +85,12 @@ fn a_row_allocates_nothing() {
     each(values, |detector, series| {
         let decoded = SeriesModel::decode(detector, values, STATE_VERSION, &mut &*encoded(&series));
         let mut series = SeriesModel::new(detector, values, 1);
-        // The first row makes the tables that all series share.
-        series.assess(&rows[0], true, 0);
+        // The first row makes the tables and buffers that all series share.
+        let mut out = Assessment::default();
+        series.assess(as_row(&rows[0]), true, 0, &mut out);
         for mut series in [series, decoded.expect("what was encoded can be decoded")] {
             assert_eq!(series.bytes(), SeriesModel::bytes_for(detector, values));
-            check(&mut series);
+            check(&mut series, &mut out);
             assert_eq!(series.bytes(), SeriesModel::bytes_for(detector, values));
         }
     });

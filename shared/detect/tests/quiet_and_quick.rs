@@ -1,7 +1,7 @@
 //! Series as machines make them: few false alarms, and planted bursts are found within two rows.
 
-use domain::{Algorithm, Detector, Phase, Threshold};
-use oddwatch_detect::SeriesModel;
+use domain::{Algorithm, Detector, Kind as AlgorithmKind, Phase, Threshold};
+use oddwatch_detect::{Assessment, Row, SeriesModel};
 use rand_core::{RngCore, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 
@@ -150,16 +150,20 @@ fn series(kind: &Kind, rows: usize, seed: u64) -> Vec<f64> {
 
 fn robust_z() -> Detector {
     let mut detector = Detector::implicit("s");
-    detector.algorithm = Algorithm::RobustZ { window: 256 };
+    detector.algorithm = Algorithm::new(AlgorithmKind::RobustZ);
     detector
+}
+
+fn as_row(values: &[f64]) -> Row<'_> {
+    Row { values, at: 0 }
 }
 
 /// The rows at which anomalies opened, and for each row whether one was open.
 fn opened(values: &[f64]) -> (Vec<usize>, Vec<bool>) {
     let mut model = SeriesModel::new(&robust_z(), 1, 1);
-    let (mut rows, mut open) = (vec![], vec![]);
+    let (mut rows, mut open, mut out) = (vec![], vec![], Assessment::default());
     for (row, &value) in values.iter().enumerate() {
-        let verdict = model.assess(&[value], true, row as i64);
+        let verdict = model.assess(as_row(&[value]), true, row as i64, &mut out);
         if verdict.transition.is_some_and(|t| t.phase == Phase::Opened) {
             rows.push(row);
         }
@@ -216,9 +220,9 @@ fn machine(rows: usize, seed: u64) -> Vec<Vec<f64>> {
 
 #[test]
 fn a_machine_of_many_values() {
-    let trees = Algorithm::HalfSpaceTrees { trees: 25, depth: 10, window: 250 };
+    let trees = Algorithm::new(AlgorithmKind::HalfSpaceTrees);
     let algorithms =
-        [("trees", trees, 9.0), ("robust z", Algorithm::RobustZ { window: 256 }, 12.0)];
+        [("trees", trees, 9.0), ("robust z", Algorithm::new(AlgorithmKind::RobustZ), 12.0)];
     let (mut report, mut bad) = (String::new(), false);
     for (name, algorithm, false_max) in algorithms {
         let mut detector = robust_z();
@@ -233,9 +237,9 @@ fn a_machine_of_many_values() {
                 rows[at..at + 10].iter_mut().for_each(|row| row[index] = (kind.burst)(row[index]));
             }
             let mut model = SeriesModel::new(&detector, KINDS.len(), seed);
-            let mut opened = 0;
+            let (mut opened, mut out) = (0, Assessment::default());
             for (at, row) in rows.iter().enumerate() {
-                let verdict = model.assess(row, true, 0);
+                let verdict = model.assess(as_row(row), true, 0, &mut out);
                 let (top, _) = verdict.top();
                 let new = verdict.transition.is_some_and(|t| t.phase == Phase::Opened);
                 let burst = at.checked_sub(5_000).map(|since| (since / 300, since % 300));
@@ -266,9 +270,9 @@ fn share(algorithm: Algorithm, share: f64, rows: usize, next: impl FnMut() -> Ve
     let mut next = next;
     let values = next().len();
     let mut model = SeriesModel::new(&detector, values, 1);
-    let mut odd = 0;
+    let (mut odd, mut out) = (0, Assessment::default());
     for row in 0..rows + 1000 {
-        let verdict = model.assess(&next(), true, 0);
+        let verdict = model.assess(as_row(&next()), true, 0, &mut out);
         odd += usize::from(row >= 1000 && verdict.is_anomaly);
     }
     odd as f64 / rows as f64
@@ -277,8 +281,8 @@ fn share(algorithm: Algorithm, share: f64, rows: usize, next: impl FnMut() -> Ve
 #[test]
 fn the_contamination_is_kept() {
     let (mut report, mut bad) = (String::new(), false);
-    let z = Algorithm::RobustZ { window: 256 };
-    let trees = Algorithm::HalfSpaceTrees { trees: 25, depth: 10, window: 250 };
+    let z = Algorithm::new(AlgorithmKind::RobustZ);
+    let trees = Algorithm::new(AlgorithmKind::HalfSpaceTrees);
     for wanted in [0.01, 0.001, 0.0001] {
         for (law, name) in ["normal", "lognormal", "AR(.9)", "5 normals, trees"].iter().enumerate()
         {

@@ -1,6 +1,7 @@
 //! What users define: streams, detectors, channels. The same types come from a definitions file (TOML) and
 //! from the `control` log. [`Definitions`] is the set in force at one config version.
 
+mod algorithm;
 mod channel;
 mod detector;
 mod stream;
@@ -9,8 +10,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use algorithm::{Algorithm, Kind, Parameter};
 pub use channel::{Channel, ChannelKind};
-pub use detector::{Algorithm, Detector, DriftPolicy, Threshold};
+pub use detector::{Detector, DriftPolicy, Threshold};
 use stream::records_topic;
 pub use stream::{Aggregate, DEFAULT_STREAM, DriftTest, Format, LatePolicy, Stream, Window};
 

@@ -14,8 +14,8 @@ pub mod track;
 
 pub use definition::{
     Aggregate, Algorithm, Channel, ChannelKind, Definition, Definitions, Detector, DriftPolicy,
-    DriftTest, Format, Invalid, LatePolicy, Layout, Limits, Skip, Source, Stream, Threshold,
-    Window,
+    DriftTest, Format, Invalid, Kind, LatePolicy, Layout, Limits, Parameter, Skip, Source, Stream,
+    Threshold, Window,
 };
 pub use finding::{
     Alert, AlertState, Anomaly, Contribution, Drift, Finding, Phase, Score, ScoreBatch, ScoreItem,

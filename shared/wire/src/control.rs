@@ -2,7 +2,7 @@
 
 use domain::{
     Aggregate, Algorithm, Channel, ChannelKind, Definition, Detector, DriftPolicy, DriftTest,
-    Format, LatePolicy, Layout, Limits, Micros, Skip, Source, Stream, Threshold, Window,
+    Format, Kind, LatePolicy, Layout, Limits, Micros, Skip, Source, Stream, Threshold, Window,
 };
 use prost::Message as _;
 use v1::control_entry::Entry;
@@ -201,15 +201,9 @@ fn encode_detector(d: &Detector) -> v1::DetectorDefinition {
         name: d.name.clone(),
         stream: d.stream.clone(),
         window: d.window.clone().unwrap_or_default(),
-        algorithm: Some(match d.algorithm {
-            Algorithm::Auto => det::Algorithm::Auto(v1::AutoAlgorithm {}),
-            Algorithm::RobustZ { window } => {
-                det::Algorithm::RobustZ(v1::RobustZAlgorithm { window })
-            }
-            Algorithm::HalfSpaceTrees { trees, depth, window } => {
-                let trees = v1::HalfSpaceTreesAlgorithm { trees, depth, window };
-                det::Algorithm::HalfSpaceTrees(trees)
-            }
+        algorithm: Some(v1::Algorithm {
+            kind: d.algorithm.kind.name().to_owned(),
+            parameters: d.algorithm.set().map(|(name, value)| (name.to_owned(), value)).collect(),
         }),
         threshold: Some(match d.threshold {
             Threshold::Score(s) => det::Threshold::Score(s),
@@ -227,6 +221,14 @@ fn encode_detector(d: &Detector) -> v1::DetectorDefinition {
     }
 }
 
+/// An algorithm of a newer version is refused: nobody here can run it.
+fn decode_algorithm(a: v1::Algorithm) -> Result<Algorithm, DecodeError> {
+    let known = Kind::ALL.iter().find(|kind| kind.name() == a.kind);
+    let kind = *known.ok_or_else(|| malformed(NAME, "unknown algorithm"))?;
+    let set = |algorithm: Algorithm, (name, value): (String, f64)| algorithm.with(&name, value);
+    Ok(a.parameters.into_iter().fold(Algorithm::new(kind), set))
+}
+
 fn decode_detector(d: v1::DetectorDefinition) -> Result<Detector, DecodeError> {
     use v1::detector_definition as det;
     Ok(Detector {
@@ -237,14 +239,7 @@ fn decode_detector(d: v1::DetectorDefinition) -> Result<Detector, DecodeError> {
         name: d.name,
         stream: d.stream,
         window: (!d.window.is_empty()).then_some(d.window),
-        algorithm: match d.algorithm {
-            Some(det::Algorithm::Auto(_)) => Algorithm::Auto,
-            Some(det::Algorithm::RobustZ(a)) => Algorithm::RobustZ { window: a.window },
-            Some(det::Algorithm::HalfSpaceTrees(a)) => {
-                Algorithm::HalfSpaceTrees { trees: a.trees, depth: a.depth, window: a.window }
-            }
-            None => return Err(malformed(NAME, "unknown algorithm")),
-        },
+        algorithm: decode_algorithm(d.algorithm.unwrap_or_default())?,
         threshold: match d.threshold {
             Some(det::Threshold::Score(s)) => Threshold::Score(s),
             Some(det::Threshold::Contamination(c)) => Threshold::Contamination(c),
@@ -314,9 +309,8 @@ mod tests {
             ..Stream::implicit()
         }));
         for algorithm in [
-            Algorithm::Auto,
-            Algorithm::RobustZ { window: 64 },
-            Algorithm::HalfSpaceTrees { trees: 5, depth: 6, window: 70 },
+            Algorithm::new(Kind::Auto),
+            Algorithm::new(Kind::HalfSpaceTrees).with("trees", 5.0).with("depth", 6.0),
         ] {
             check(Definition::Detector(Detector {
                 algorithm,

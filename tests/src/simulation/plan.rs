@@ -260,7 +260,7 @@ pub(crate) fn detector(name: &str, stream: &Stream, dice: &mut Dice) -> Detector
     Detector {
         name: name.into(),
         window: dice.pick(&windows).clone(),
-        algorithm: dice.pick(detect::SAMPLES).clone(),
+        algorithm: dice.pick(&detect::SAMPLES).clone(),
         threshold: *dice.pick(&[
             Threshold::Score(0.4),
             Threshold::Score(0.7),

@@ -17,6 +17,7 @@ use stage::{Origin, PartitionState};
 
 use super::State;
 use crate::{
+    civil,
     config::DetectorConfig,
     slots::{Plan, Series},
 };
@@ -118,7 +119,8 @@ impl Saved {
             }
             let detector = detector(history, stream, name, version)
                 .ok_or(DecodeError::Impossible("detector: control has none such"))?;
-            let plan = Arc::new(Plan { name: name.clone(), version, detector });
+            let zone = civil::zone_of(state.definitions.stream(stream).as_ref());
+            let plan = Arc::new(Plan { name: name.clone(), version, detector, zone });
             plans.insert(key, Arc::clone(&plan));
             Ok(plan)
         };

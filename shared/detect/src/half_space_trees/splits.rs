@@ -11,19 +11,13 @@ pub(super) struct Split {
 }
 
 impl Split {
-    /// The child of `node`, which this splits, on the row's side; and whether its value says anything.
-    pub(super) fn child(self, node: usize, positions: &[Position]) -> (usize, f32) {
-        let place = positions[self.feature as usize];
-        (2 * node + 1 + usize::from(place.at >= self.at), place.weight)
+    /// The child of `node`, which this splits, on the row's side; and whether its value says
+    /// anything. `places` holds a place and a weight for each feature.
+    pub(super) fn child(self, node: usize, places: &[f64]) -> (usize, f32) {
+        let place = 2 * self.feature as usize;
+        let (at, weight) = (places[place], places[place + 1]);
+        (2 * node + 1 + usize::from(at >= f64::from(self.at)), weight as f32)
     }
-}
-
-/// Where a value lies in the trees' range, 0 to 1, and whether it says anything: 1, or 0 if it is missing.
-/// A missing value goes where its mean lies, and its splits count for nothing.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Position {
-    pub(super) at: f32,
-    pub(super) weight: f32,
 }
 
 /// The splits of one tree: a random feature at each node, halved where its range stands there. The ranges are

@@ -2,7 +2,7 @@
 
 use domain::encoding::{DecodeError, ensure, put, take};
 
-use crate::{Calibration, calibration::Prior, model::units_at};
+use crate::{Calibration, calibration::Prior, scorer::units_at};
 
 /// A level is learned as at most so many decades of chance past the threshold: what the first rows of a young
 /// model bring may be a thousand times too high.

@@ -2,7 +2,7 @@
 //! after a cut.
 
 use domain::{Detector, Micros, Threshold};
-use oddwatch_detect::{SeriesModel, Transition};
+use oddwatch_detect::{Assessment, Row, SeriesModel, Transition};
 use rand_core::{RngCore, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 
@@ -150,7 +150,9 @@ pub(crate) fn go(model: &mut SeriesModel, step: &Step) -> Told {
     let (mut bits, mut is_anomaly, mut transition) = (vec![], false, None);
     match step {
         Step::Row(row, learn, log_time) => {
-            let verdict = model.assess(row, *learn, *log_time);
+            let mut out = Assessment::default();
+            let verdict =
+                model.assess(Row { values: row, at: *log_time }, *learn, *log_time, &mut out);
             let numbers = [verdict.score, verdict.raw, verdict.confidence, verdict.threshold];
             let slices =
                 [verdict.contributions, verdict.expected, verdict.lower, verdict.upper].concat();

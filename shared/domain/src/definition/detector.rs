@@ -2,50 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Invalid, check_name, invalid};
-
-/// What a detector runs. `Auto` chooses by the number of values: one, [`Algorithm::RobustZ`]; several,
-/// [`Algorithm::HalfSpaceTrees`].
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "kind", deny_unknown_fields)]
-pub enum Algorithm {
-    /// Chosen by the shape of the series.
-    #[default]
-    Auto,
-    /// Distance from the median of a sliding window in units of its MAD.
-    RobustZ {
-        /// Rows in the window, 8 to 10,000.
-        #[serde(default = "robust_z_window")]
-        window: u32,
-    },
-    /// Half-space trees (Tan, Ting & Liu 2011).
-    HalfSpaceTrees {
-        /// Number of trees, 1 to 200.
-        #[serde(default = "hst_trees")]
-        trees: u32,
-        /// Depth of each tree, 1 to 15.
-        #[serde(default = "hst_depth")]
-        depth: u32,
-        /// Rows per window, 16 to 100,000.
-        #[serde(default = "hst_window")]
-        window: u32,
-    },
-}
-
-impl Algorithm {
-    /// What `Auto` stands for with this many values; itself otherwise.
-    pub fn resolved(&self, values: usize) -> Self {
-        match self {
-            Self::Auto if values <= 1 => Self::RobustZ { window: robust_z_window() },
-            Self::Auto => Self::HalfSpaceTrees {
-                trees: hst_trees(),
-                depth: hst_depth(),
-                window: hst_window(),
-            },
-            chosen => chosen.clone(),
-        }
-    }
-}
+use super::{Algorithm, Invalid, check_name, invalid};
 
 /// From which score a row is an anomaly.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -144,38 +101,12 @@ impl Detector {
         if !(1..=10_000).contains(&self.clear_after) {
             return invalid(what("clear_after"), "must be from 1 to 10000");
         }
-        match self.algorithm {
-            Algorithm::RobustZ { window } if !(8..=10_000).contains(&window) => {
-                invalid(what("algorithm.window"), "must be from 8 to 10000")
-            }
-            Algorithm::HalfSpaceTrees { trees, .. } if !(1..=200).contains(&trees) => {
-                invalid(what("algorithm.trees"), "must be from 1 to 200")
-            }
-            Algorithm::HalfSpaceTrees { depth, .. } if !(1..=15).contains(&depth) => {
-                invalid(what("algorithm.depth"), "must be from 1 to 15")
-            }
-            Algorithm::HalfSpaceTrees { window, .. } if !(16..=100_000).contains(&window) => {
-                invalid(what("algorithm.window"), "must be from 16 to 100000")
-            }
-            _ => Ok(()),
-        }
+        self.algorithm.check(&what("algorithm"))
     }
 }
 
 fn yes() -> bool {
     true
-}
-fn robust_z_window() -> u32 {
-    256
-}
-fn hst_trees() -> u32 {
-    25
-}
-fn hst_depth() -> u32 {
-    10
-}
-fn hst_window() -> u32 {
-    250
 }
 fn default_clear_after() -> u32 {
     5

@@ -927,28 +927,18 @@ pub struct StreamDefinition {
     #[prost(double, tag = "14")]
     pub drift_confidence: f64,
 }
-/// Chosen by the shape of the series.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct AutoAlgorithm {}
-/// Distance from the median of a sliding window in units of its MAD.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct RobustZAlgorithm {
-    /// Rows in the window.
-    #[prost(uint32, tag = "1")]
-    pub window: u32,
-}
-/// Half-space trees.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct HalfSpaceTreesAlgorithm {
-    /// Number of trees.
-    #[prost(uint32, tag = "1")]
-    pub trees: u32,
-    /// Depth of each tree.
-    #[prost(uint32, tag = "2")]
-    pub depth: u32,
-    /// Rows per window.
-    #[prost(uint32, tag = "3")]
-    pub window: u32,
+/// What a detector runs.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Algorithm {
+    /// Its name, such as "auto" or "robust_z".
+    #[prost(string, tag = "1")]
+    pub kind: ::prost::alloc::string::String,
+    /// The parameters that are not left to their defaults, by name.
+    #[prost(btree_map = "string, double", tag = "2")]
+    pub parameters: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        f64,
+    >,
 }
 /// A configured algorithm on a stream.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -962,6 +952,9 @@ pub struct DetectorDefinition {
     /// The window whose rows it scores; empty for the records.
     #[prost(string, tag = "3")]
     pub window: ::prost::alloc::string::String,
+    /// What it runs.
+    #[prost(message, optional, tag = "4")]
+    pub algorithm: ::core::option::Option<Algorithm>,
     /// So many quiet rows in a row end an anomaly.
     #[prost(uint32, tag = "9")]
     pub clear_after: u32,
@@ -977,28 +970,12 @@ pub struct DetectorDefinition {
     /// Whether it is paused: its models stay, nothing is scored.
     #[prost(bool, tag = "13")]
     pub paused: bool,
-    /// What it runs.
-    #[prost(oneof = "detector_definition::Algorithm", tags = "4, 5, 6")]
-    pub algorithm: ::core::option::Option<detector_definition::Algorithm>,
     /// From which score a row is an anomaly.
     #[prost(oneof = "detector_definition::Threshold", tags = "7, 8")]
     pub threshold: ::core::option::Option<detector_definition::Threshold>,
 }
 /// Nested message and enum types in `DetectorDefinition`.
 pub mod detector_definition {
-    /// What it runs.
-    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Oneof)]
-    pub enum Algorithm {
-        /// Chosen by the shape of the series.
-        #[prost(message, tag = "4")]
-        Auto(super::AutoAlgorithm),
-        /// Robust z.
-        #[prost(message, tag = "5")]
-        RobustZ(super::RobustZAlgorithm),
-        /// Half-space trees.
-        #[prost(message, tag = "6")]
-        HalfSpaceTrees(super::HalfSpaceTreesAlgorithm),
-    }
     /// From which score a row is an anomaly.
     #[derive(Clone, Copy, PartialEq, ::prost::Oneof)]
     pub enum Threshold {

@@ -1,0 +1,160 @@
+//! What every algorithm does with rows, and what it says about them.
+
+use std::fmt::Debug;
+
+use domain::{Algorithm, Micros, encoding::DecodeError};
+
+use crate::calibration::Prior;
+
+/// What is scored: the values of one series at one time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Row<'a> {
+    /// The values; a missing one is NaN.
+    pub values: &'a [f64],
+    /// Event time on the wall clock of the stream's zone, counted as if it were UTC: what the hour
+    /// of the day and the day of the week follow from.
+    pub at: Micros,
+}
+
+/// One algorithm's model of one series. Seeded, with no clock: the same calls give the same bits.
+pub trait Scorer: Clone + Debug + PartialEq + Sized {
+    /// What the raw score is made of.
+    const LEVELS: Levels;
+
+    /// A model that has seen nothing, for rows of so many values. The algorithm is of its kind and
+    /// checked.
+    fn new(algorithm: &Algorithm, values: usize, seed: u64) -> Self;
+
+    /// The bytes on the heap that a model will take, told before it is made.
+    fn bytes_for(algorithm: &Algorithm, values: usize) -> usize;
+
+    /// Scores a row; learns nothing. Sets all of `out` but the buffers that
+    /// [`prepare`](Assessment::prepare) has filled and it has nothing to say for.
+    fn score(&self, row: Row<'_>, out: &mut Assessment);
+
+    /// Learns a row; `seen` is what [`score`](Self::score) has just said of it.
+    fn learn(&mut self, row: Row<'_>, seen: &Assessment);
+
+    /// How many rows it has learned.
+    fn rows(&self) -> u64;
+
+    /// Bytes on the heap; constant over a model's life.
+    fn bytes(&self) -> usize;
+
+    /// Appends what was learned. The arguments of [`new`](Self::new) are known to who decodes.
+    fn encode(&self, out: &mut Vec<u8>);
+
+    /// Puts what [`encode`](Self::encode) appended into a new model made with the same arguments.
+    ///
+    /// # Errors
+    /// Bytes that are no encoding of such a model.
+    fn decode(&mut self, bytes: &mut &[u8]) -> Result<(), DecodeError>;
+}
+
+/// What calibration judges, each by its own past. A level is about 0 to 8 with an exponential tail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Levels {
+    /// One level for each value, its distance: a value that is wild by habit must not hide a calm
+    /// one.
+    Values,
+    /// The same, and one of the row as a whole behind them.
+    ValuesAndRow(Prior),
+    /// One level of the row.
+    Row(Prior),
+    /// None: the raw score, in a unit of its own, is standardised by its own past.
+    Raw,
+}
+
+impl Levels {
+    /// How many there are for so many values.
+    pub fn count(self, values: usize) -> usize {
+        match self {
+            Self::Values => values,
+            Self::ValuesAndRow(_) => values + 1,
+            Self::Row(_) | Self::Raw => 1,
+        }
+    }
+
+    /// What is believed, before any was seen, of each of them.
+    pub fn priors(self, values: usize) -> impl Iterator<Item = Prior> {
+        let (each, row) = match self {
+            Self::Values => (values, None),
+            Self::ValuesAndRow(prior) => (values, Some(prior)),
+            Self::Row(prior) => (0, Some(prior)),
+            Self::Raw => (0, Some(Prior::DISTANCE)),
+        };
+        std::iter::repeat_n(Prior::DISTANCE, each).chain(row)
+    }
+}
+
+/// What a model says about one row, and room to work in. The buffers are reused from row to row and
+/// from series to series; all but `levels` and `room` have one entry per value.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Assessment {
+    /// How odd the row is, in the algorithm's own unit; higher is odder. 0 if every value is
+    /// missing.
+    pub raw: f64,
+    /// In [0, 1]: how much the model has seen, times the share of values that are present.
+    pub confidence: f64,
+    /// Each value's share of the oddness; they sum to 1. All 0 if every value is missing.
+    pub contributions: Vec<f64>,
+    /// What was expected of each value, in the value's unit; NaN while nothing is known.
+    pub expected: Vec<f64>,
+    /// Lower end of the expected range; NaN while nothing is known.
+    pub lower: Vec<f64>,
+    /// Upper end of the expected range; NaN while nothing is known.
+    pub upper: Vec<f64>,
+    /// One unit of deviation of each value, in the value's unit; NaN while nothing is known.
+    pub scale: Vec<f64>,
+    /// See [`Levels`]; NaN where nothing is known. With [`Levels::Raw`] it is not the model that
+    /// sets it.
+    pub levels: Vec<f64>,
+    /// Room for the model to work in, from a row's score to its learning.
+    pub room: Vec<f64>,
+}
+
+impl Assessment {
+    /// Makes it say nothing, about a row of so many values with so many levels.
+    pub fn prepare(&mut self, values: usize, levels: usize) {
+        (self.raw, self.confidence) = (0.0, 0.0);
+        self.contributions.clear();
+        self.contributions.resize(values, 0.0);
+        for unknown in [&mut self.expected, &mut self.lower, &mut self.upper, &mut self.scale] {
+            unknown.clear();
+            unknown.resize(values, f64::NAN);
+        }
+        self.levels.clear();
+        self.levels.resize(levels, f64::NAN);
+    }
+
+    /// Makes the contributions sum to 1; the values that are present count equally if all are 0.
+    pub(crate) fn normalise(&mut self, row: &[f64]) {
+        let sum: f64 = self.contributions.iter().sum();
+        if sum > 0.0 && sum.is_finite() {
+            self.contributions.iter_mut().for_each(|c| *c /= sum);
+            return;
+        }
+        let here = |index| crate::present(row, index).is_some();
+        let present = (0..self.contributions.len()).filter(|&index| here(index)).count();
+        for (index, share) in self.contributions.iter_mut().enumerate() {
+            *share = if here(index) { 1.0 / present as f64 } else { 0.0 };
+        }
+    }
+
+    /// Sets the expected range of a value to so many units of deviation about the expected value.
+    pub(crate) fn widen(&mut self, value: usize, units: f64) {
+        let (expected, reach) = (self.expected[value], units * self.scale[value]);
+        self.lower[value] = expected - reach;
+        self.upper[value] = expected + reach;
+    }
+}
+
+/// The level of a distance of so many units.
+pub(crate) fn level_of(units: f64) -> f64 {
+    libm::log1p(units)
+}
+
+/// The units at a level; the inverse of [`level_of`].
+pub(crate) fn units_at(level: f64) -> f64 {
+    libm::expm1(level)
+}

@@ -1,0 +1,217 @@
+//! Algorithms: the closed list of what a detector can run, with each one's parameters, their
+//! defaults and ranges. Whatever names a parameter (a definitions file, the `control` log, a search
+//! for better ones) goes by this table.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Invalid, invalid};
+
+/// A parameter of an algorithm.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Parameter {
+    /// Its name.
+    pub name: &'static str,
+    /// What holds if a definition does not say.
+    pub default: f64,
+    /// The least it may be.
+    pub least: f64,
+    /// The most it may be.
+    pub most: f64,
+    /// Whether only whole numbers make sense.
+    pub whole: bool,
+    /// What it means, in a line.
+    pub about: &'static str,
+}
+
+const fn whole(
+    name: &'static str,
+    default: u32,
+    range: (u32, u32),
+    about: &'static str,
+) -> Parameter {
+    let (default, least, most) = (default as f64, range.0 as f64, range.1 as f64);
+    Parameter { name, default, least, most, whole: true, about }
+}
+
+macro_rules! kinds {
+    ($($kind:ident = $number:literal $name:literal $about:literal [$($parameter:expr),* $(,)?];)+) => {
+        /// What can be run. The numbers go into snapshots and are never given to another one.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[repr(u8)]
+        pub enum Kind {
+            $(#[doc = $about] #[serde(rename = $name)] $kind = $number,)+
+        }
+
+        impl Kind {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$kind),+];
+
+            /// The name that definitions give.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$kind => $name,)+ }
+            }
+
+            /// What it is, in a line.
+            pub const fn about(self) -> &'static str {
+                match self { $(Self::$kind => $about,)+ }
+            }
+
+            /// Its parameters.
+            pub const fn parameters(self) -> &'static [Parameter] {
+                match self { $(Self::$kind => const { &[$($parameter),*] },)+ }
+            }
+        }
+    };
+}
+
+kinds! {
+    Auto = 0 "auto" "Chosen by the number of values: robust z for one, half-space trees for several." [];
+    RobustZ = 1 "robust_z" "Distance from the median of a sliding window in units of its MAD." [
+        whole("window", 256, (8, 10_000), "rows in the window"),
+    ];
+    HalfSpaceTrees = 2 "half_space_trees" "Half-space trees (Tan, Ting & Liu 2011)." [
+        whole("trees", 25, (1, 200), "number of trees"),
+        whole("depth", 10, (1, 15), "depth of each tree"),
+        whole("window", 250, (16, 100_000), "rows per window"),
+    ];
+}
+
+/// What a detector runs: an algorithm with the parameters that differ from their defaults.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct Algorithm {
+    /// Which one.
+    pub kind: Kind,
+    /// Parameters by name.
+    #[serde(flatten)]
+    parameters: BTreeMap<String, f64>,
+}
+
+impl Algorithm {
+    /// With the default parameters.
+    pub const fn new(kind: Kind) -> Self {
+        Self { kind, parameters: BTreeMap::new() }
+    }
+
+    /// With a parameter set; [`check`](Self::check) tells whether there is such a one.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: f64) -> Self {
+        self.parameters.insert(name.to_owned(), value);
+        self
+    }
+
+    /// The parameters that were set, by name.
+    pub fn set(&self) -> impl Iterator<Item = (&str, f64)> {
+        self.parameters.iter().map(|(name, value)| (name.as_str(), *value))
+    }
+
+    /// A parameter's value, as set or by default; NaN if the algorithm has none of this name.
+    pub fn get(&self, name: &str) -> f64 {
+        let default = || self.kind.parameters().iter().find(|p| p.name == name).map(|p| p.default);
+        self.parameters.get(name).copied().or_else(default).unwrap_or(f64::NAN)
+    }
+
+    /// The value of a whole parameter, 0 if the algorithm has none of this name.
+    pub fn whole(&self, name: &str) -> usize {
+        self.get(name) as usize
+    }
+
+    /// What `auto` stands for with this many values; itself otherwise. Without parameters that are
+    /// set to their defaults, so that equal algorithms are equal.
+    pub fn resolved(&self, values: usize) -> Self {
+        let kind = match self.kind {
+            Kind::Auto if values <= 1 => Kind::RobustZ,
+            Kind::Auto => Kind::HalfSpaceTrees,
+            chosen => chosen,
+        };
+        let default = Self::new(kind);
+        let differs = |(name, value): &(&str, f64)| default.get(name) != *value;
+        let parameters = self.set().filter(differs).map(|(name, value)| (name.to_owned(), value));
+        Self { kind, parameters: parameters.collect() }
+    }
+
+    /// Checks each parameter's name and range; `what` names the definition in errors.
+    ///
+    /// # Errors
+    /// The first parameter that is wrong, with what would be right.
+    pub fn check(&self, what: &str) -> Result<(), Invalid> {
+        for (name, value) in &self.parameters {
+            let known = self.kind.parameters();
+            let field = format!("{what}.{name}");
+            let Some(parameter) = known.iter().find(|p| p.name == name) else {
+                let names: Vec<_> = known.iter().map(|p| p.name).collect();
+                let names = if names.is_empty() { "none".into() } else { names.join(", ") };
+                let kind = self.kind.name();
+                return invalid(field, format!("{kind} has no such parameter; it has {names}"));
+            };
+            let Parameter { least, most, whole, .. } = *parameter;
+            if !(least..=most).contains(value) {
+                return invalid(field, format!("must be from {least} to {most}"));
+            }
+            if whole && value.fract() != 0.0 {
+                return invalid(field, "must be a whole number");
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Default for Algorithm {
+    fn default() -> Self {
+        Self::new(Kind::Auto)
+    }
+}
+
+impl fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind.name())?;
+        for (index, (name, value)) in self.set().enumerate() {
+            write!(f, "{}{name}={value}", if index == 0 { "(" } else { ", " })?;
+        }
+        if self.parameters.is_empty() { Ok(()) } else { f.write_str(")") }
+    }
+}
+
+/// As it is shown: part of a model's seed and of test reports.
+impl fmt::Debug for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_sound() {
+        let mut names: Vec<_> = Kind::ALL.iter().map(|kind| kind.name()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Kind::ALL.len());
+        for kind in Kind::ALL {
+            for p in kind.parameters() {
+                assert!((p.least..=p.most).contains(&p.default), "{kind:?} {}", p.name);
+                assert!(!p.about.is_empty() && (!p.whole || p.default.fract() == 0.0));
+            }
+            assert_eq!(Algorithm::new(*kind).check("a"), Ok(()));
+        }
+    }
+
+    #[test]
+    fn wrong_parameters_are_named() {
+        let wrong = |algorithm: Algorithm| algorithm.check("algorithm").unwrap_err().to_string();
+        let z = || Algorithm::new(Kind::RobustZ);
+        assert_eq!(wrong(z().with("window", 7.0)), "algorithm.window: must be from 8 to 10000");
+        assert_eq!(
+            wrong(z().with("window", f64::NAN)),
+            "algorithm.window: must be from 8 to 10000"
+        );
+        assert_eq!(wrong(z().with("window", 8.5)), "algorithm.window: must be a whole number");
+        let text = wrong(z().with("width", 8.0));
+        assert_eq!(text, "algorithm.width: robust_z has no such parameter; it has window");
+        assert_eq!(z().with("window", 9.0).to_string(), "robust_z(window=9)");
+        assert_eq!((z().whole("window"), z().whole("width")), (256, 0));
+    }
+}

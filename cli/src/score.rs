@@ -145,6 +145,8 @@ impl Scores {
                 if score.flags.imputed {
                     notes.push("imputed");
                 }
+                let muted = score.muted.map(|why| format!("muted {}", why.name()));
+                notes.extend(muted.as_deref());
                 let top = features.get(score.top_feature as usize).cloned().unwrap_or_default();
                 [
                     time.clone(),

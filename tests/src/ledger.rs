@@ -132,6 +132,7 @@ mod tests {
             confidence: 0.5,
             threshold: 0.5,
             is_anomaly: false,
+            muted: None,
             top_feature: 0,
             top_share: 1.0,
             value: 0.0,

@@ -44,6 +44,7 @@ pub(crate) fn score(context: &Context<'_>, verdict: &Verdict<'_>) -> Score {
         confidence: verdict.confidence,
         threshold: verdict.threshold,
         is_anomaly: verdict.is_anomaly,
+        muted: verdict.muted,
         top_feature: top as u32,
         top_share: share,
         value: values.get(top).copied().unwrap_or(f64::NAN),

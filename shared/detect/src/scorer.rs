@@ -141,12 +141,25 @@ impl Assessment {
         }
     }
 
+    /// The value that contributed most, and its share.
+    pub fn top(&self) -> (usize, f64) {
+        top(&self.contributions)
+    }
+
     /// Sets the expected range of a value to so many units of deviation about the expected value.
     pub(crate) fn widen(&mut self, value: usize, units: f64) {
         let (expected, reach) = (self.expected[value], units * self.scale[value]);
         self.lower[value] = expected - reach;
         self.upper[value] = expected + reach;
     }
+}
+
+/// The largest contribution, the first of equals, with its place.
+pub(crate) fn top(contributions: &[f64]) -> (usize, f64) {
+    let largest = |best: (usize, f64), (index, &share): (usize, &f64)| {
+        if share > best.1 { (index, share) } else { best }
+    };
+    contributions.iter().enumerate().fold((0, 0.0), largest)
 }
 
 /// The level of a distance of so many units.

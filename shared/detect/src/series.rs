@@ -1,18 +1,20 @@
 //! All that one detector knows of one series: model, calibration, threshold and open anomaly.
 
 mod judge;
+mod limits;
 
 use domain::{
-    Algorithm, Detector, Micros,
+    Algorithm, Detector, Micros, Muted, Phase,
     encoding::{DecodeError, ensure_same, ensure_version, put, take, take_count},
 };
 
 use judge::Test;
+use limits::Limits;
 
 use crate::{
     Assessment, Bar, Incident, Model, STATE_VERSION, Transition, algorithms,
     calibration::{for_largest, of_largest, score_of},
-    scorer::{Levels, Row, level_of},
+    scorer::{Levels, Row, level_of, top},
     standard::Standard,
 };
 
@@ -35,8 +37,10 @@ pub struct Verdict<'a> {
     pub confidence: f64,
     /// The threshold in force.
     pub threshold: f64,
-    /// Whether the row is past the threshold, and the series past its warm-up.
+    /// Whether the row is past the threshold, and nothing mutes it.
     pub is_anomaly: bool,
+    /// Why it is none although it is past the threshold.
+    pub muted: Option<Muted>,
     /// A step in an anomaly's life that this row made.
     pub transition: Option<Transition>,
     /// Each value's share of the oddness; they sum to 1 (all 0 if every value is missing).
@@ -52,11 +56,18 @@ pub struct Verdict<'a> {
 impl Verdict<'_> {
     /// The value that contributed most, and its share.
     pub fn top(&self) -> (usize, f64) {
-        let largest = |best: (usize, f64), (index, &share): (usize, &f64)| {
-            if share > best.1 { (index, share) } else { best }
-        };
-        self.contributions.iter().enumerate().fold((0, 0.0), largest)
+        top(self.contributions)
     }
+}
+
+/// How a row was judged.
+struct Odd {
+    /// Whether it is an anomaly or part of one.
+    odd: bool,
+    /// Of how many levels its surprise is the largest.
+    count: f64,
+    /// Its surprise, if an anomaly opened at it.
+    alert: Option<f64>,
 }
 
 /// One detector's state for one series.
@@ -72,6 +83,7 @@ pub struct SeriesModel {
     /// One for each level of the model.
     tests: Box<[Test]>,
     bar: Bar,
+    limits: Limits,
     incident: Incident,
     /// How many rows in a row were past the threshold or went on with an anomaly.
     run: u32,
@@ -91,6 +103,7 @@ impl SeriesModel {
             values,
             usual: usual_of(levels),
             tests: levels.priors(values).map(|prior| Test::new(prior, largest)).collect(),
+            limits: Limits::new(detector),
             incident: Incident::new(detector),
             run: 0,
             rows: 0,
@@ -123,13 +136,16 @@ impl SeriesModel {
         let (surprise, count) = self.judge(row.values, out);
         let (score, threshold) = (score_of(surprise), self.bar.score());
         let past = known && surprise >= self.bar.surprise();
-        let is_anomaly = past && self.model.rows() >= self.warm_up;
+        let muted = if past { self.muted(row, out) } else { None };
+        let is_anomaly = past && muted.is_none();
         let mut transition = None;
         if learn {
             self.rows += 1;
             if known {
                 transition = self.incident.step(score, threshold, is_anomaly, log_time);
-                self.learn(row, is_anomaly || self.incident.goes_on(), count, out);
+                let opened = transition.is_some_and(|step| step.phase == Phase::Opened);
+                let odd = is_anomaly || self.incident.goes_on();
+                self.learn(row, Odd { odd, count, alert: opened.then_some(surprise) }, out);
             } else {
                 // Nothing is known of the row, nothing can be learned from it.
                 self.incident.skip(log_time);
@@ -141,6 +157,7 @@ impl SeriesModel {
             confidence: out.confidence,
             threshold,
             is_anomaly,
+            muted,
             transition,
             contributions: &out.contributions,
             expected: &out.expected,
@@ -186,7 +203,16 @@ impl SeriesModel {
         out.normalise(row);
     }
 
-    fn learn(&mut self, row: Row<'_>, odd: bool, count: f64, seen: &Assessment) {
+    /// Why a row past the threshold is no anomaly, if it is none.
+    fn muted(&self, row: Row<'_>, out: &Assessment) -> Option<Muted> {
+        if self.model.rows() < self.warm_up {
+            return Some(Muted::WarmUp);
+        }
+        self.limits.mutes(row, out)
+    }
+
+    fn learn(&mut self, row: Row<'_>, judged: Odd, seen: &Assessment) {
+        let Odd { odd, count, alert } = judged;
         self.run = if odd { self.run.saturating_add(1) } else { 0 };
         if self.model.rows() >= MODEL_ROWS_MIN {
             let bar = for_largest(self.bar.surprise(), count);
@@ -200,7 +226,7 @@ impl SeriesModel {
             }
         }
         if self.model.rows() >= self.warm_up {
-            self.bar.learn(self.run);
+            self.bar.learn(row.at, self.run, alert);
         }
         if let Some(usual) = &mut self.usual
             && self.model.rows() > 0
@@ -215,6 +241,7 @@ impl SeriesModel {
         algorithms::encode(&self.algorithm, out);
         put(&(self.values, self.seed.to_le_bytes(), self.warm_up, self.run, self.rows), out);
         self.bar.encode(out);
+        self.limits.encode(out);
         self.incident.encode(out);
         self.model.encode(out);
         self.usual.iter().for_each(|usual| usual.encode(out));
@@ -242,13 +269,29 @@ impl SeriesModel {
         let (seed, warm_up, run) = take(bytes)?;
         let seed = u64::from_le_bytes(seed);
         let rows = take_count(bytes, "number of rows")?;
-        let (bar, incident) = (Bar::decode(bytes)?, Incident::decode(bytes)?);
+        let bar = Bar::decode(bytes)?;
+        // Version 1 knew none.
+        let limits = if version < 2 { Limits::new(detector) } else { Limits::decode(bytes)? };
+        let incident = Incident::decode(bytes)?;
         let model = Model::decode(&algorithm, values, seed, bytes)?;
         let levels = model.levels();
         let usual = usual_of(levels).map(|_| Standard::decode(bytes)).transpose()?;
         let tests = levels.priors(values).map(|prior| Test::decode(prior, bytes));
         let tests = tests.collect::<Result<_, _>>()?;
-        Ok(Self { algorithm, seed, warm_up, model, values, usual, tests, bar, incident, run, rows })
+        Ok(Self {
+            algorithm,
+            seed,
+            warm_up,
+            model,
+            values,
+            usual,
+            tests,
+            bar,
+            limits,
+            incident,
+            run,
+            rows,
+        })
     }
 
     /// Clears an open anomaly if the series has been silent for long enough at this log time.
@@ -260,6 +303,7 @@ impl SeriesModel {
     pub fn reconfigure(&mut self, detector: &Detector) {
         self.warm_up = u64::from(detector.warm_up);
         self.bar.reconfigure(detector.threshold);
+        self.limits = Limits::new(detector);
         self.incident.reconfigure(detector);
     }
 
@@ -300,8 +344,6 @@ fn usual_of(levels: Levels) -> Option<Standard> {
 
 #[cfg(test)]
 mod tests {
-    use domain::Phase;
-
     use super::*;
     use crate::SAMPLES;
 

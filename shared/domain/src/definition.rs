@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use algorithm::{Algorithm, Kind, Parameter};
 pub use channel::{Channel, ChannelKind};
-pub use detector::{Detector, DriftPolicy, Threshold};
+pub use detector::{Detector, Direction, DriftPolicy, QuietTime, Threshold};
 use stream::records_topic;
 pub use stream::{Aggregate, DEFAULT_STREAM, DriftTest, Format, LatePolicy, Stream, Window};
 

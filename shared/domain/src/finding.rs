@@ -41,6 +41,34 @@ impl Severity {
     }
 }
 
+/// Why a row past the threshold is no anomaly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Muted {
+    /// The series has had too few rows.
+    WarmUp,
+    /// It lies to the side of what was expected that nobody minds.
+    Direction,
+    /// It deviates too little.
+    Small,
+    /// It is a quiet time.
+    Quiet,
+}
+
+impl Muted {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::WarmUp, Self::Direction, Self::Small, Self::Quiet];
+
+    /// The name that users see.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::WarmUp => "warm_up",
+            Self::Direction => "direction",
+            Self::Small => "small",
+            Self::Quiet => "quiet",
+        }
+    }
+}
+
 /// What a detector says of one row. Values of an unknown thing are NaN here and empty for people.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Score {
@@ -70,6 +98,8 @@ pub struct Score {
     pub threshold: f64,
     /// Whether the row is an anomaly.
     pub is_anomaly: bool,
+    /// Why it is none although it is past the threshold.
+    pub muted: Option<Muted>,
     /// Index of the feature that contributed most.
     pub top_feature: u32,
     /// Its share, in [0, 1].

@@ -13,13 +13,13 @@ pub mod topics;
 pub mod track;
 
 pub use definition::{
-    Aggregate, Algorithm, Channel, ChannelKind, Definition, Definitions, Detector, DriftPolicy,
-    DriftTest, Format, Invalid, Kind, LatePolicy, Layout, Limits, Parameter, Skip, Source, Stream,
-    Threshold, Window,
+    Aggregate, Algorithm, Channel, ChannelKind, Definition, Definitions, Detector, Direction,
+    DriftPolicy, DriftTest, Format, Invalid, Kind, LatePolicy, Layout, Limits, Parameter,
+    QuietTime, Skip, Source, Stream, Threshold, Window,
 };
 pub use finding::{
-    Alert, AlertState, Anomaly, Contribution, Drift, Finding, Phase, Score, ScoreBatch, ScoreItem,
-    Severity,
+    Alert, AlertState, Anomaly, Contribution, Drift, Finding, Muted, Phase, Score, ScoreBatch,
+    ScoreItem, Severity,
 };
 pub use id::Id;
 pub use refusal::{Reason, Refusal};

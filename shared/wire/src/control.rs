@@ -1,8 +1,9 @@
 //! Definitions, as the `control` log holds them.
 
 use domain::{
-    Aggregate, Algorithm, Channel, ChannelKind, Definition, Detector, DriftPolicy, DriftTest,
-    Format, Kind, LatePolicy, Layout, Limits, Micros, Skip, Source, Stream, Threshold, Window,
+    Aggregate, Algorithm, Channel, ChannelKind, Definition, Detector, Direction, DriftPolicy,
+    DriftTest, Format, Kind, LatePolicy, Layout, Limits, Micros, QuietTime, Skip, Source, Stream,
+    Threshold, Window,
 };
 use prost::Message as _;
 use v1::control_entry::Entry;
@@ -208,6 +209,7 @@ fn encode_detector(d: &Detector) -> v1::DetectorDefinition {
         threshold: Some(match d.threshold {
             Threshold::Score(s) => det::Threshold::Score(s),
             Threshold::Contamination(c) => det::Threshold::Contamination(c),
+            Threshold::AlertsPerWeek(a) => det::Threshold::AlertsPerWeek(a),
         }),
         clear_after: d.clear_after,
         silence_ms: d.silence_ms,
@@ -218,6 +220,15 @@ fn encode_detector(d: &Detector) -> v1::DetectorDefinition {
         }
         .into(),
         paused: !d.enabled,
+        direction: match d.direction {
+            Direction::Both => v1::Direction::Unspecified,
+            Direction::Up => v1::Direction::Up,
+            Direction::Down => v1::Direction::Down,
+        }
+        .into(),
+        deviation_min: d.deviation_min,
+        deviation_share_min: d.deviation_share_min,
+        quiet: d.quiet.iter().map(encode_quiet).collect(),
     }
 }
 
@@ -236,6 +247,14 @@ fn decode_detector(d: v1::DetectorDefinition) -> Result<Detector, DecodeError> {
             v1::DriftPolicy::Relearn => DriftPolicy::Relearn,
             v1::DriftPolicy::None | v1::DriftPolicy::Unspecified => DriftPolicy::None,
         },
+        direction: match d.direction() {
+            v1::Direction::Unspecified => Direction::Both,
+            v1::Direction::Up => Direction::Up,
+            v1::Direction::Down => Direction::Down,
+        },
+        deviation_min: d.deviation_min,
+        deviation_share_min: d.deviation_share_min,
+        quiet: d.quiet.iter().map(decode_quiet).collect::<Result<_, _>>()?,
         name: d.name,
         stream: d.stream,
         window: (!d.window.is_empty()).then_some(d.window),
@@ -243,12 +262,35 @@ fn decode_detector(d: v1::DetectorDefinition) -> Result<Detector, DecodeError> {
         threshold: match d.threshold {
             Some(det::Threshold::Score(s)) => Threshold::Score(s),
             Some(det::Threshold::Contamination(c)) => Threshold::Contamination(c),
+            Some(det::Threshold::AlertsPerWeek(a)) => Threshold::AlertsPerWeek(a),
             None => return Err(malformed(NAME, "unknown threshold")),
         },
         clear_after: d.clear_after,
         silence_ms: d.silence_ms,
         warm_up: d.warm_up,
         enabled: !d.paused,
+    })
+}
+
+fn encode_quiet(time: &QuietTime) -> v1::QuietTime {
+    v1::QuietTime {
+        days: time.days.iter().map(|day| u32::from(*day)).collect(),
+        from_minute: time.from.into(),
+        until_minute: time.until.into(),
+    }
+}
+
+fn decode_quiet(time: &v1::QuietTime) -> Result<QuietTime, DecodeError> {
+    let small = || malformed(NAME, "a quiet time's day or minute is out of range");
+    Ok(QuietTime {
+        days: time
+            .days
+            .iter()
+            .map(|day| u8::try_from(*day))
+            .collect::<Result<_, _>>()
+            .map_err(|_| small())?,
+        from: time.from_minute.try_into().map_err(|_| small())?,
+        until: time.until_minute.try_into().map_err(|_| small())?,
     })
 }
 
@@ -315,7 +357,11 @@ mod tests {
             check(Definition::Detector(Detector {
                 algorithm,
                 window: Some("w".into()),
-                threshold: Threshold::Score(0.7),
+                threshold: Threshold::AlertsPerWeek(0.7),
+                direction: Direction::Down,
+                deviation_min: 1.5,
+                deviation_share_min: 0.25,
+                quiet: vec![QuietTime { days: vec![1, 7], from: 1320, until: 360 }],
                 on_drift: DriftPolicy::Relearn,
                 enabled: false,
                 ..Detector::implicit("s")

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use domain::{Flags, Origin, Score, ScoreBatch, ScoreItem};
+use domain::{Flags, Muted, Origin, Score, ScoreBatch, ScoreItem};
 use prost::Message as _;
 
 use crate::{
@@ -63,6 +63,8 @@ pub fn encode_completed(batch: &ScoreBatch, config_version: u64, stamps: Stamps)
         c.expected.push(score.expected);
         c.lower.push(score.lower);
         c.upper.push(score.upper);
+        c.muted
+            .extend(score.muted.map(|why| v1::MutedMark { index, why: encode_muted(why).into() }));
         for (flag, column) in [
             (score.is_anomaly, &mut c.anomalies),
             (score.flags.late, &mut c.late),
@@ -111,13 +113,16 @@ pub fn decode_completed(bytes: &[u8]) -> Result<ScoreBatch, DecodeError> {
         Undelta::new(&c.log_time_us_delta),
         Undelta::new(&c.origin_offset_delta),
     ];
+    let mut muted = c.muted.iter().peekable();
     let mut ticks = c.ticks.iter().peekable();
     let mut items = Vec::with_capacity(rows + c.ticks.len());
     for index in 0..rows {
         while let Some(tick) = ticks.next_if(|t| t.before_row as usize <= index) {
             items.push(ScoreItem::Tick(tick.log_time_us));
         }
+        let mark = muted.next_if(|mark| mark.index as usize == index);
         items.push(ScoreItem::Score(Score {
+            muted: mark.map(|mark| decode_muted(mark.why())).transpose()?,
             series: c.series_index[index],
             detector: c.detector_index[index],
             row: c.row_number[index],
@@ -143,6 +148,9 @@ pub fn decode_completed(bytes: &[u8]) -> Result<ScoreBatch, DecodeError> {
             upper: c.upper[index],
         }));
     }
+    if muted.next().is_some() {
+        return Err(malformed(NAME, "indexes of muted entries do not rise within the batch"));
+    }
     items.extend(ticks.map(|tick| ScoreItem::Tick(tick.log_time_us)));
     Ok(ScoreBatch {
         first: decode_position(first),
@@ -150,6 +158,25 @@ pub fn decode_completed(bytes: &[u8]) -> Result<ScoreBatch, DecodeError> {
         series: c.series.iter().map(decode_series).collect(),
         detectors: c.detectors.iter().map(|d| (Arc::from(d.name.as_str()), d.version)).collect(),
         items,
+    })
+}
+
+fn encode_muted(why: Muted) -> v1::Muted {
+    match why {
+        Muted::WarmUp => v1::Muted::WarmUp,
+        Muted::Direction => v1::Muted::Direction,
+        Muted::Small => v1::Muted::Small,
+        Muted::Quiet => v1::Muted::Quiet,
+    }
+}
+
+fn decode_muted(why: v1::Muted) -> Result<Muted, DecodeError> {
+    Ok(match why {
+        v1::Muted::WarmUp => Muted::WarmUp,
+        v1::Muted::Direction => Muted::Direction,
+        v1::Muted::Small => Muted::Small,
+        v1::Muted::Quiet => Muted::Quiet,
+        v1::Muted::Unspecified => return Err(malformed(NAME, "unknown reason of a muted entry")),
     })
 }
 
@@ -209,6 +236,7 @@ mod tests {
             confidence: 0.125,
             threshold: 0.5,
             is_anomaly: false,
+            muted: Some(Muted::Small),
             top_feature: 0,
             top_share: 1.0,
             value: 3.0,

@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, fmt};
 
 use domain::{
-    Aggregate, Definition, Detector, DriftPolicy, DriftTest, LatePolicy, Stream, Threshold, Window,
+    Aggregate, Definition, Detector, Direction, DriftPolicy, DriftTest, LatePolicy, Stream,
+    Threshold, Window,
 };
 use snapshot::SaverConfig;
 
@@ -261,10 +262,12 @@ pub(crate) fn detector(name: &str, stream: &Stream, dice: &mut Dice) -> Detector
         name: name.into(),
         window: dice.pick(&windows).clone(),
         algorithm: dice.pick(&detect::SAMPLES).clone(),
+        direction: *dice.pick(&[Direction::Both, Direction::Both, Direction::Up]),
         threshold: *dice.pick(&[
             Threshold::Score(0.4),
             Threshold::Score(0.7),
             Threshold::Contamination(0.05),
+            Threshold::AlertsPerWeek(10_000.0),
         ]),
         clear_after: dice.between(1, 5) as u32,
         silence_ms: *dice.pick(&[50, 1_000, 600_000]),

@@ -119,9 +119,10 @@ impl Dice {
             3..6 => Step::Silence(log_time + 700_000_000),
             6..10 => {
                 let mut changed = detector.clone();
-                changed.threshold = match self.below(3) {
+                changed.threshold = match self.below(4) {
                     0 => Threshold::Score(0.3),
                     1 => Threshold::Contamination(0.01),
+                    2 => Threshold::AlertsPerWeek(1000.0),
                     _ => detector.threshold,
                 };
                 changed.warm_up = self.below(200) as u32;

@@ -940,6 +940,19 @@ pub struct Algorithm {
         f64,
     >,
 }
+/// A time of day at which no anomaly opens, on the wall clock of the stream's zone.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct QuietTime {
+    /// The days on which it begins, 1 (Monday) to 7 (Sunday); none: every day.
+    #[prost(uint32, repeated, tag = "1")]
+    pub days: ::prost::alloc::vec::Vec<u32>,
+    /// The minute of the day at which it begins.
+    #[prost(uint32, tag = "2")]
+    pub from_minute: u32,
+    /// The minute of the day before which it ends, that of the next day if it is not after the first.
+    #[prost(uint32, tag = "3")]
+    pub until_minute: u32,
+}
 /// A configured algorithm on a stream.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct DetectorDefinition {
@@ -970,8 +983,20 @@ pub struct DetectorDefinition {
     /// Whether it is paused: its models stay, nothing is scored.
     #[prost(bool, tag = "13")]
     pub paused: bool,
+    /// To which side of what was expected a row must lie to be an anomaly.
+    #[prost(enumeration = "Direction", tag = "15")]
+    pub direction: i32,
+    /// A smaller deviation from what was expected is no anomaly, in the value's unit.
+    #[prost(double, tag = "16")]
+    pub deviation_min: f64,
+    /// Nor is one smaller than this share of what was expected.
+    #[prost(double, tag = "17")]
+    pub deviation_share_min: f64,
+    /// Times at which no anomaly opens.
+    #[prost(message, repeated, tag = "18")]
+    pub quiet: ::prost::alloc::vec::Vec<QuietTime>,
     /// From which score a row is an anomaly.
-    #[prost(oneof = "detector_definition::Threshold", tags = "7, 8")]
+    #[prost(oneof = "detector_definition::Threshold", tags = "7, 8, 14")]
     pub threshold: ::core::option::Option<detector_definition::Threshold>,
 }
 /// Nested message and enum types in `DetectorDefinition`.
@@ -985,6 +1010,9 @@ pub mod detector_definition {
         /// From the score that this share of rows exceeds, in (0, 0.5\].
         #[prost(double, tag = "8")]
         Contamination(f64),
+        /// From the score that lets through so many alerts of what is but chance, per series and week.
+        #[prost(double, tag = "14")]
+        AlertsPerWeek(f64),
     }
 }
 /// Sends one HTTP POST per state of an alert.
@@ -1179,6 +1207,39 @@ impl DriftPolicy {
         }
     }
 }
+/// To which side of what was expected a value must lie to be an anomaly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Direction {
+    /// Not set: to either.
+    Unspecified = 0,
+    /// Above.
+    Up = 1,
+    /// Below.
+    Down = 2,
+}
+impl Direction {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "DIRECTION_UNSPECIFIED",
+            Self::Up => "DIRECTION_UP",
+            Self::Down => "DIRECTION_DOWN",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "DIRECTION_UNSPECIFIED" => Some(Self::Unspecified),
+            "DIRECTION_UP" => Some(Self::Up),
+            "DIRECTION_DOWN" => Some(Self::Down),
+            _ => None,
+        }
+    }
+}
 /// Rows to be scored, on topic "detection.requested".
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct DetectionRequested {
@@ -1198,6 +1259,16 @@ pub struct DetectorEntry {
     /// The config version that defined it; 0 for the implicit one.
     #[prost(uint64, tag = "2")]
     pub version: u64,
+}
+/// An entry past the threshold that is no anomaly.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MutedMark {
+    /// Its index.
+    #[prost(uint32, tag = "1")]
+    pub index: u32,
+    /// Why.
+    #[prost(enumeration = "Muted", tag = "2")]
+    pub why: i32,
 }
 /// Scores in columns, one entry per scored row and detector unless a column says otherwise; "delta" columns
 /// hold the difference from the entry before, the first from 0.
@@ -1281,6 +1352,9 @@ pub struct ScoreColumns {
     /// Ticks among the entries ("before_row" counts entries).
     #[prost(message, repeated, tag = "26")]
     pub ticks: ::prost::alloc::vec::Vec<TickMark>,
+    /// The entries past the threshold that are no anomalies, by rising index.
+    #[prost(message, repeated, tag = "27")]
+    pub muted: ::prost::alloc::vec::Vec<MutedMark>,
 }
 /// Scores of a batch of rows, on topic "detection.completed".
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1291,6 +1365,47 @@ pub struct DetectionCompleted {
     /// The scores and ticks.
     #[prost(message, optional, tag = "2")]
     pub scores: ::core::option::Option<ScoreColumns>,
+}
+/// Why a row past the threshold is no anomaly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Muted {
+    /// Not set.
+    Unspecified = 0,
+    /// The series has had too few rows.
+    WarmUp = 1,
+    /// It lies to the side of what was expected that nobody minds.
+    Direction = 2,
+    /// It deviates too little.
+    Small = 3,
+    /// It is a quiet time.
+    Quiet = 4,
+}
+impl Muted {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "MUTED_UNSPECIFIED",
+            Self::WarmUp => "MUTED_WARM_UP",
+            Self::Direction => "MUTED_DIRECTION",
+            Self::Small => "MUTED_SMALL",
+            Self::Quiet => "MUTED_QUIET",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "MUTED_UNSPECIFIED" => Some(Self::Unspecified),
+            "MUTED_WARM_UP" => Some(Self::WarmUp),
+            "MUTED_DIRECTION" => Some(Self::Direction),
+            "MUTED_SMALL" => Some(Self::Small),
+            "MUTED_QUIET" => Some(Self::Quiet),
+            _ => None,
+        }
+    }
 }
 /// One observation.
 #[derive(Clone, PartialEq, ::prost::Message)]

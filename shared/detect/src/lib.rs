@@ -10,6 +10,7 @@
 
 pub mod algorithms;
 pub mod calibration;
+pub mod explain;
 pub mod half_space_trees;
 pub mod incident;
 pub mod robust_z;

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use bytes::Bytes;
 use control::{SetupOptions, parse_definitions, set_up};
 use domain::{
-    Anomaly, Batch, Definition, Drift, Flags, Id, Item, Micros, Origin, Position, Reason, Row,
-    Score, ScoreItem, SeriesRef, Topics,
+    Anomaly, Batch, Definition, Drift, Flags, Id, Item, Limits, Micros, Origin, Position, Reason,
+    Row, Score, ScoreItem, SeriesRef, Topics,
 };
 use exchange::{
     Exchange, FollowFrom, MemoryExchange, MemoryOptions, Output, Partition, PollLimits, Step,
@@ -98,6 +98,16 @@ impl World {
         let definitions = parse_definitions("test.toml", text).unwrap();
         let log = set_up(&self.exchange, &self.setup, &definitions, 0).unwrap();
         self.version = log.latest().version;
+    }
+
+    /// A start with another limit, which is in force from the next row on.
+    pub(crate) fn limit(&mut self, model_bytes_max: u64) {
+        let most = u64::MAX;
+        let limits =
+            Limits { series_max: most, features_max: most, held_rows_max: most, model_bytes_max };
+        let limits = Definition::Limits(limits);
+        self.version = self.append("control", wire::control::encode_definition(&limits, 0)) + 1;
+        self.config.model_bytes_max = usize::try_from(model_bytes_max).unwrap();
     }
 
     /// Removes a definition.

@@ -149,6 +149,14 @@ impl<P: Processor> Worker<P> {
         }
     }
 
+    /// Makes everything come again, in place of a batch that the processor has refused by an error of its own.
+    ///
+    /// # Errors
+    /// What the exchange could not get over.
+    pub fn rewind(&mut self) -> Result<(), P::Error> {
+        Ok(self.member.rewind()?)
+    }
+
     /// Steps until `stop` says so, then leaves the group. The batch in hand is committed first, unless the
     /// exchange stays full: then it comes again to whoever takes over.
     ///

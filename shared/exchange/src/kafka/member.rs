@@ -80,7 +80,12 @@ impl KafkaMember {
                 self.check_name().map_err(Failure::End)?;
                 reason
             }
-            Err(Failure::GivenUp(reason)) => reason,
+            Err(Failure::GivenUp(reason)) => {
+                if self.reader.is_fenced() {
+                    self.check_name().map_err(Failure::End)?;
+                }
+                reason
+            }
             done => return done,
         };
         match self.writer.reopen() {

@@ -133,3 +133,22 @@ fn a_restart_with_other_limits_changes_no_replay() {
         }
     }
 }
+
+#[test]
+fn an_anomaly_that_a_snapshot_found_open_ends_by_silence() {
+    let says = "threshold = { score = 0.6 }\nclear_after = 9\nsilence_ms = 15";
+    let mut world = World::new(&detector("a", says));
+    world.keep_snapshots();
+    (1..=100).for_each(|at| world.send(&[calm(at)]));
+    let opened_at = world.items();
+    (101..=103).for_each(|at| world.send(&[Rec { values: vec![("v", 1e6)], ..calm(at) }]));
+    // Nothing more of its series, but enough for snapshots.
+    (104..=163).for_each(|at| world.send(&[Rec { key: "other", ..calm(at) }]));
+    settle(&mut world.worker(1)).unwrap();
+    assert!(world.kept() > Some(opened_at + 5), "{:?}", world.kept());
+    assert!(!world.lives().iter().any(|line| line.ends_with("silent")), "{:?}", world.lives());
+
+    world.tick(900 * 1000);
+    settle(&mut world.worker(1)).unwrap();
+    assert!(world.lives().iter().any(|line| line.ends_with("silent")), "{:?}", world.lives());
+}

@@ -199,6 +199,11 @@ impl World {
         self.snapshots = Some(Snapshots { store, config, inline: true });
     }
 
+    /// How many items were sent.
+    pub(crate) fn items(&self) -> u64 {
+        self.items
+    }
+
     /// The input offset of the newest snapshot.
     pub(crate) fn kept(&self) -> Option<u64> {
         let input = Partition::new("detection.requested", 0);

@@ -1,4 +1,10 @@
-//! An exchange that can't be asked for a moment does not end the worker: what it is to start waits.
+//! The worker's own promises: an exchange that can't be asked for a moment does not end it, what it is to start
+//! waits; and what a processor makes of a replay is not written.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use oddwatch_exchange::{
     Assignment, Batch, CommitOutcome, Error, Event, Group, Member, Offset, Outputs, Partition,
@@ -7,10 +13,10 @@ use oddwatch_exchange::{
 
 use crate::bed::{Bed, MemoryBed, limits, numbers, output, text};
 
-/// A member that does not answer the first questions.
+/// A member that does not answer the next questions.
 struct Hesitant {
     member: Box<dyn Member>,
-    silences: usize,
+    silences: Arc<AtomicUsize>,
 }
 
 impl Member for Hesitant {
@@ -19,8 +25,9 @@ impl Member for Hesitant {
     }
 
     fn start(&mut self, partition: &Partition, start: Start) -> Result<(), Error> {
-        if let Some(left) = self.silences.checked_sub(1) {
-            self.silences = left;
+        let silences = self.silences.load(Ordering::Relaxed);
+        if silences > 0 {
+            self.silences.store(silences - 1, Ordering::Relaxed);
             return Err(Error::Unavailable { what: "silence".into() });
         }
         self.member.start(partition, start)
@@ -52,14 +59,27 @@ impl Member for Hesitant {
 }
 
 struct Copier {
-    out: std::sync::Arc<str>,
+    out: Arc<str>,
+    start: Start,
+}
+
+/// A worker that copies, and how many questions of it will find no answer.
+fn worker(
+    bed: &dyn Bed,
+    name: &str,
+    topic: &Arc<str>,
+    copier: Copier,
+) -> (Worker<Copier>, Arc<AtomicUsize>) {
+    let silences = Arc::new(AtomicUsize::new(0));
+    let member = Hesitant { member: bed.join(name, &[topic]).member, silences: silences.clone() };
+    (Worker::new(Box::new(member), copier, limits()), silences)
 }
 
 impl Processor for Copier {
     type Error = Error;
 
     fn restore(&mut self, _: &Assignment) -> Result<Restore, Error> {
-        Ok(Restore::Start(Start::Committed))
+        Ok(Restore::Start(self.start))
     }
 
     fn drop_partition(&mut self, _: &Partition) {}
@@ -79,8 +99,9 @@ fn what_cannot_be_started_now_is_started_later() {
     for number in 0..3 {
         bed.append(&topic, number, numbers(number * 10..number * 10 + 10));
     }
-    let member = Hesitant { member: bed.join("a", &[&topic]).member, silences: 5 };
-    let mut worker = Worker::new(Box::new(member), Copier { out: out.clone() }, limits());
+    let copier = Copier { out: out.clone(), start: Start::Committed };
+    let (mut worker, silences) = worker(bed, "a", &topic, copier);
+    silences.store(5, Ordering::Relaxed);
     for _ in 0..300 {
         worker.step().expect("step");
         if bed.values(&out).len() == 30 {
@@ -98,23 +119,38 @@ fn what_goes_before_it_could_be_started_is_not_started() {
     let bed = MemoryBed::new();
     let bed: &dyn Bed = &bed;
     let (topic, out) = (bed.topic("in", 2), bed.topic("out", 1));
-    let member = Hesitant { member: bed.join("a", &[&topic]).member, silences: usize::MAX };
-    let mut worker = Worker::new(Box::new(member), Copier { out: out.clone() }, limits());
-    worker.step().expect("assigned");
-    // The other takes one partition, and the whole when the first has gone.
-    let other = Hesitant { member: bed.join("b", &[&topic]).member, silences: 0 };
-    let mut other = Worker::new(Box::new(other), Copier { out: out.clone() }, limits());
+    let copier = || Copier { out: out.clone(), start: Start::Committed };
+    let (mut first, silences) = worker(bed, "a", &topic, copier());
+    silences.store(usize::MAX, Ordering::Relaxed);
+    first.step().expect("assigned");
+    // The other takes one partition; then the first is answered again.
+    let (mut other, _) = worker(bed, "b", &topic, copier());
     for number in 0..2 {
         bed.append(&topic, number, numbers(number * 10..number * 10 + 10));
     }
     for _ in 0..20 {
-        worker.step().expect("step");
+        first.step().expect("step");
         other.step().expect("step");
     }
     assert_eq!(bed.values(&out).len(), 10);
-    drop(worker);
+    silences.store(0, Ordering::Relaxed);
     for _ in 0..20 {
+        first.step().expect("it starts what it has, and no more");
         other.step().expect("step");
     }
     assert_eq!(bed.values(&out).len(), 20);
+}
+
+#[test]
+fn what_is_replayed_is_not_written_again() {
+    let bed = MemoryBed::new();
+    let bed: &dyn Bed = &bed;
+    let (topic, out) = (bed.topic("in", 1), bed.topic("out", 1));
+    for life in 0..3 {
+        bed.append(&topic, 0, numbers(life * 10..life * 10 + 10));
+        let copier = Copier { out: out.clone(), start: Start::Earliest };
+        let (mut worker, _) = worker(bed, "a", &topic, copier);
+        while worker.step().expect("step") != Step::Idle {}
+    }
+    assert_eq!(bed.values(&out), numbers(0..30));
 }

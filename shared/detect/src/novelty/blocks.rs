@@ -102,7 +102,7 @@ impl Blocks {
         self.sums = sums;
         self.ring[self.rows as usize % RING] = x;
         self.rows += 1;
-        matches!(self.rows, 17 | 65 | 257) || self.rows % LAP == 0
+        matches!(self.rows, 17 | 65 | 257) || self.rows.is_multiple_of(LAP)
     }
 
     /// Sets the lengths, and makes the sums afresh.

@@ -72,14 +72,14 @@ impl<const W: usize> Scale<W> {
         stride: f32,
     ) -> Self {
         let mut with = *self;
-        for j in 0..W {
-            with.stretch(j, feature[j], settings, stride);
+        for (j, &x) in feature.iter().enumerate() {
+            with.stretch(j, x, settings, stride);
         }
         with.clock = if self.clock == u16::MAX { u16::MAX / 2 } else { self.clock } + 1;
         let rate = (1.0 / f32::from(with.clock)).max(1.0 / HORIZON);
-        for j in 0..W {
-            with.mean[j] += rate * (feature[j] - with.mean[j]);
-            let far = (feature[j] - with.mean[j]).abs().min(with.high[j] - with.low[j]);
+        for (j, &x) in feature.iter().enumerate() {
+            with.mean[j] += rate * (x - with.mean[j]);
+            let far = (x - with.mean[j]).abs().min(with.high[j] - with.low[j]);
             with.deviation[j] += rate * (far - with.deviation[j]);
         }
         if with.stale == 0 {

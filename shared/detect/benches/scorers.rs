@@ -1,4 +1,5 @@
-//! Rows a second of a series on one core, with calibration, threshold and incident: `cargo bench -p oddwatch-detect`.
+//! Rows a second of a series on one core, with calibration, threshold and incident: `cargo bench -p
+//! oddwatch-detect [--bench scorers -- NAME…]`.
 #![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "a benchmark times and tells")]
 
 use std::time::Instant;
@@ -14,6 +15,8 @@ const ROUNDS: usize = 5;
 fn main() {
     let z = |window| Algorithm::new(Kind::RobustZ).with("window", f64::from(window));
     let trees = |depth| Algorithm::new(Kind::HalfSpaceTrees).with("depth", f64::from(depth));
+    measure("auto, 1 value", Algorithm::default(), 1);
+    measure("auto, 8 values", Algorithm::default(), 8);
     measure("robust z, window 256, 1 value", z(256), 1);
     measure("robust z, window 10000, 1 value", z(10_000), 1);
     measure("robust z, window 256, 10 values", z(256), 10);
@@ -23,18 +26,24 @@ fn main() {
 }
 
 fn measure(name: &str, algorithm: Algorithm, values: usize) {
+    let mut wanted = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).peekable();
+    if wanted.peek().is_some() && !wanted.any(|wanted| name.contains(&wanted)) {
+        return;
+    }
     let mut detector = Detector::implicit("bench");
     detector.algorithm = algorithm;
     let mut random = Pcg64Mcg::seed_from_u64(1);
     let mut uniform = || f64::from(random.next_u32()) / f64::from(u32::MAX);
     let rows: Vec<f64> = (0..ROWS * values).map(|_| (0..6).map(|_| uniform()).sum()).collect();
     let mut series = SeriesModel::new(&detector, values, 1);
-    let mut out = Assessment::default();
+    let (mut out, mut at) = (Assessment::default(), 0);
     let mut pass = |times: usize| {
         let (started, mut sum) = (Instant::now(), 0.0);
         for _ in 0..times {
             for row in rows.chunks_exact(values) {
-                sum += series.assess(Row { values: row, at: 0 }, true, 0, &mut out).score;
+                // Five minutes apart, so that hours and days pass.
+                at += 300_000_000;
+                sum += series.assess(Row { values: row, at }, true, at, &mut out).score;
             }
         }
         assert!(sum > 0.0);

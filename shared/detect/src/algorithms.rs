@@ -112,26 +112,26 @@ models! {
     Novelty [("short_rows" = 20)],
 }
 
-/// Appends an algorithm: its number, and its parameters in the order of the table.
+/// Appends an algorithm: its number, and the parameters that differ from their defaults by their
+/// place in the table.
 pub(crate) fn encode(algorithm: &Algorithm, out: &mut Vec<u8>) {
-    put(&(algorithm.kind as u8), out);
-    for parameter in algorithm.kind.parameters() {
-        let value = algorithm.get(parameter.name);
-        if parameter.whole { put(&(value as u32), out) } else { put(&value, out) }
-    }
+    let known = algorithm.kind.parameters().iter().enumerate();
+    let values = known.map(|(at, p)| (at as u8, algorithm.get(p.name), p.default));
+    let differs = values.filter(|(_, value, default)| value != default);
+    let set: Vec<(u8, f64)> = differs.map(|(at, value, _)| (at, value)).collect();
+    put(&(algorithm.kind as u8, set), out);
 }
 
 /// Takes what [`encode`] appended.
 pub(crate) fn decode(bytes: &mut &[u8]) -> Result<Algorithm, DecodeError> {
-    let number: u8 = take(bytes)?;
+    let (number, set): (u8, Vec<(u8, f64)>) = take(bytes)?;
     let kind = Kind::ALL.iter().find(|kind| **kind as u8 == number);
     let kind = *kind.ok_or(DecodeError::Impossible("number of an algorithm"))?;
     let mut algorithm = Algorithm::new(kind);
-    for parameter in kind.parameters() {
-        let value = if parameter.whole { f64::from(take::<u32>(bytes)?) } else { take(bytes)? };
-        if value != parameter.default {
-            algorithm = algorithm.with(parameter.name, value);
-        }
+    for (at, value) in set {
+        let parameter = kind.parameters().get(usize::from(at));
+        let parameter = parameter.ok_or(DecodeError::Impossible("parameter of an algorithm"))?;
+        algorithm = algorithm.with(parameter.name, value);
     }
     Ok(algorithm)
 }

@@ -75,6 +75,26 @@ impl Prior {
         }
     }
 
+    /// How many rows in a row are past a level by one chance.
+    pub(crate) fn lasting(self) -> f64 {
+        match self.0 {
+            Kind::Distance | Kind::Rarity => 1.5,
+            // Evidence fades.
+            Kind::Novelty => 8.0,
+        }
+    }
+
+    /// A level of note, the same for all series.
+    fn remarkable(self) -> f64 {
+        match self.0 {
+            // One row in a thousand, as believed.
+            Kind::Distance => 1.86,
+            Kind::Rarity => 4.25,
+            // An evidence of .365.
+            Kind::Novelty => 0.511,
+        }
+    }
+
     fn exceeded(self, level: f64) -> f64 {
         let (start, power, excess) = self.shape();
         if level < start {
@@ -186,6 +206,11 @@ impl Calibration {
         (self.rows / 16.0).clamp(1.0, REBUILD_ROWS as f64)
     }
 
+    /// A level of note, the same for all series.
+    pub fn remarkable(&self) -> f64 {
+        self.prior.remarkable()
+    }
+
     /// How many rows it speaks for, with those that the prior stands for.
     pub fn evidence(&self) -> f64 {
         self.rows + self.prior.rows()
@@ -281,10 +306,11 @@ impl Calibration {
 
 /// The surprise of the largest of so many independent surprises (Šidák 1967).
 pub fn of_largest(surprise: f64, count: f64) -> f64 {
-    let chance = libm::exp(-surprise * std::f64::consts::LN_10);
     if count == 1.0 {
-        surprise
-    } else if chance < CHANCE_SMALL {
+        return surprise;
+    }
+    let chance = libm::exp(-surprise * std::f64::consts::LN_10);
+    if chance < CHANCE_SMALL {
         surprise - libm::log10(count)
     } else {
         -libm::log10(-libm::expm1(count * libm::log1p(-chance)))
@@ -293,10 +319,11 @@ pub fn of_largest(surprise: f64, count: f64) -> f64 {
 
 /// The surprise that the largest of so many must have; the inverse of [`of_largest`].
 pub fn for_largest(surprise: f64, count: f64) -> f64 {
-    let chance = libm::exp(-surprise * std::f64::consts::LN_10);
     if count == 1.0 {
-        surprise
-    } else if chance < CHANCE_SMALL {
+        return surprise;
+    }
+    let chance = libm::exp(-surprise * std::f64::consts::LN_10);
+    if chance < CHANCE_SMALL {
         surprise + libm::log10(count)
     } else {
         -libm::log10(-libm::expm1(libm::log1p(-chance) / count))

@@ -1,93 +1,123 @@
 //! What keeps one happening from alarming twice, and a series that alarms all the time from being
 //! heard as loudly as one that never does.
 //!
-//! After an alarm a rest falls from above its surprise to nothing: within it, only what is clearly
-//! more surprising alarms again. And each alarm of late makes the next one harder. The score knows
-//! nothing of either; they decide only whether an anomaly opens.
+//! After a peak, only what is clearly stronger counts for some rows, then anything does again. And
+//! each alarm of late makes the next one harder. The score knows nothing of either; they decide
+//! only whether an anomaly opens.
 
 use domain::{
     Detector,
     encoding::{DecodeError, ensure, put, take},
 };
 
-/// Right after an alarm, only a surprise so many times as large alarms again.
-const REOPEN: f64 = 1.45;
+/// Within the rest, only a strength so many times as large counts again.
+const REOPEN: f64 = 1.384;
 /// Rows after which an alarm counts 1/e for the next ones.
-const ALARM_ROWS: f64 = 9_000.0;
-/// No surprise is larger.
-const SURPRISE_MAX: f64 = 1e6;
+const ALARM_ROWS: f64 = 8_520.0;
+/// No strength is larger.
+const STRENGTH_MAX: f64 = 1e12;
 
 /// How a row stands towards an alarm.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Alarm {
-    /// In [0, 1), comparable between series: 0.5 at the threshold, 0 within the rest.
+    /// In [0, 1), comparable between series: 0.5 at a strength of 1, less the more alarms there were
+    /// of late, 0 if a peak short before was about as strong.
     pub alert: f64,
-    /// Whether the row lies within the rest after an alarm.
+    /// Whether an anomaly that opened short before was about as strong.
     pub rests: bool,
+}
+
+/// A row that was stronger than those about it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Peak {
+    strength: f64,
+    /// Rows since.
+    age: u32,
+}
+
+impl Peak {
+    fn covers(&self, strength: f64, rest_rows: u32) -> bool {
+        self.age < rest_rows && strength <= REOPEN * self.strength
+    }
 }
 
 /// The alarms of one series.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Habituation {
-    /// By how much the rest falls a row.
-    fall: f64,
+    rest_rows: u32,
     /// By how much each alarm of late makes the next one harder.
     habit: f64,
-    /// Surprises up to here are part of the last alarm.
-    rest: f64,
-    /// Alarms of late.
+    /// The last peak, and the last one at which an anomaly opened.
+    peak: Peak,
+    opened: Peak,
+    /// Peaks with an alert of 0.5 or more, of late.
     alarms: f64,
 }
 
 impl Habituation {
     /// No alarm yet.
     pub fn new(detector: &Detector) -> Self {
-        // Equal happenings may alarm again after the rest.
-        let rows = f64::from(detector.rest_rows).max(1e-3);
-        let fall = libm::exp(-libm::log(REOPEN) / rows);
-        Self { fall, habit: detector.habituation, rest: 0.0, alarms: 0.0 }
+        let (rest_rows, habit) = (detector.rest_rows, detector.habituation);
+        Self { rest_rows, habit, peak: Peak::default(), opened: Peak::default(), alarms: 0.0 }
     }
 
     /// Takes a changed definition; alarms of late stay.
     pub fn reconfigure(&mut self, detector: &Detector) {
-        let Self { fall, habit, .. } = Self::new(detector);
-        (self.fall, self.habit) = (fall, habit);
+        (self.rest_rows, self.habit) = (detector.rest_rows, detector.habituation);
     }
 
-    /// How a row of this surprise stands, with a threshold at the surprise `bar`.
-    pub fn judge(&self, surprise: f64, bar: f64) -> Alarm {
-        let rests = surprise <= self.rest * self.fall;
-        let heard = surprise / (1.0 + self.habit * self.alarms);
-        let alert = if rests { 0.0 } else { heard / (heard + bar) };
-        Alarm { alert, rests }
+    /// By how much alarms of late make a strength smaller.
+    pub fn deafness(&self) -> f64 {
+        1.0 + self.habit * self.alarms
     }
 
-    /// Learns a row: its surprise, and whether it alarmed.
-    pub fn learn(&mut self, surprise: f64, alarm: Alarm) {
-        self.rest *= self.fall;
+    /// How a row of this strength stands.
+    pub fn judge(&self, strength: f64) -> Alarm {
+        let heard = strength / self.deafness();
+        let stands_out = !self.peak.covers(strength, self.rest_rows);
+        Alarm {
+            alert: if stands_out { heard / (heard + 1.0) } else { 0.0 },
+            rests: self.opened.covers(strength, self.rest_rows),
+        }
+    }
+
+    /// Learns a row: its strength, how it was judged, and whether an anomaly opened at it.
+    pub fn learn(&mut self, strength: f64, judged: Alarm, opened: bool) {
+        let strength = strength.min(STRENGTH_MAX);
         self.alarms *= 1.0 - 1.0 / ALARM_ROWS;
-        if !alarm.rests {
-            self.rest = REOPEN * surprise.min(SURPRISE_MAX);
-            if alarm.alert >= 0.5 {
+        for peak in [&mut self.peak, &mut self.opened] {
+            peak.age = peak.age.saturating_add(1);
+        }
+        if judged.alert > 0.0 {
+            self.peak = Peak { strength, age: 0 };
+            if judged.alert >= 0.5 {
                 self.alarms += 1.0;
             }
+        }
+        if opened {
+            self.opened = Peak { strength, age: 0 };
         }
     }
 
     /// Appends all of it.
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
-        put(&(self.fall, self.habit, self.rest, self.alarms), out);
+        put(&(self.rest_rows, self.habit, self.alarms), out);
+        for Peak { strength, age } in [self.peak, self.opened] {
+            put(&(strength, age), out);
+        }
     }
 
     /// Takes what [`encode`](Self::encode) appended.
     pub(crate) fn decode(bytes: &mut &[u8]) -> Result<Self, DecodeError> {
-        let (fall, habit, rest, alarms) = take(bytes)?;
-        let new = Self { fall, habit, rest, alarms };
-        ensure((0.0..=1.0).contains(&fall), "fall of a rest")?;
+        let (rest_rows, habit, alarms) = take(bytes)?;
         ensure((0.0..f64::INFINITY).contains(&habit), "habituation")?;
-        ensure((0.0..=REOPEN * SURPRISE_MAX).contains(&rest), "rest")?;
         ensure((0.0..=2.0 * ALARM_ROWS).contains(&alarms), "alarms of late")?;
-        Ok(new)
+        let mut peak = || {
+            let (strength, age) = take(bytes)?;
+            ensure((0.0..=STRENGTH_MAX).contains(&strength), "strength of a peak")?;
+            Ok::<_, DecodeError>(Peak { strength, age })
+        };
+        Ok(Self { rest_rows, habit, peak: peak()?, opened: peak()?, alarms })
     }
 }
 
@@ -95,26 +125,35 @@ impl Habituation {
 mod tests {
     use super::*;
 
-    fn step(it: &mut Habituation, surprise: f64) -> f64 {
-        let alarm = it.judge(surprise, 4.0);
-        it.learn(surprise, alarm);
-        alarm.alert
+    fn step(it: &mut Habituation, strength: f64) -> Alarm {
+        let judged = it.judge(strength);
+        it.learn(strength, judged, strength >= 1.0 && !judged.rests);
+        judged
     }
 
     #[test]
-    fn a_rest_falls_and_alarms_add_up() {
+    fn an_anomaly_rests_and_alarms_add_up() {
         let mut detector = Detector::implicit("s");
         (detector.rest_rows, detector.habituation) = (10, 0.1);
         let mut it = Habituation::new(&detector);
-        assert_eq!(step(&mut it, 4.0), 0.5);
-        let quiet = (0..12).take_while(|_| step(&mut it, 3.9) == 0.0).count();
-        assert!((9..=11).contains(&quiet), "rows of rest: {quiet}");
-        assert!(step(&mut it, 12.0) > 0.7, "what is clearly worse alarms at once");
-        let fresh = Habituation::new(&detector).judge(40.0, 4.0).alert;
-        assert!(it.judge(40.0, 4.0).alert < fresh, "alarms make the next one harder");
-        for _ in 0..50_000 {
+        let first = step(&mut it, 1.0);
+        assert!(first.alert == 0.5 && !first.rests);
+        let quiet = (0..50).take_while(|_| step(&mut it, 1.2).rests).count();
+        assert_eq!(quiet, 10);
+        assert!(step(&mut it, 4.0).alert > 0.7, "what is clearly stronger alarms at once");
+        let fresh = Habituation::new(&detector).judge(9.0).alert;
+        assert!(it.judge(9.0).alert < fresh, "alarms make the next one harder");
+        for _ in 0..100_000 {
             step(&mut it, 0.0);
         }
-        assert!((it.judge(40.0, 4.0).alert - fresh).abs() < 1e-3, "and are forgotten");
+        assert!((it.judge(9.0).alert - fresh).abs() < 1e-3, "and are forgotten");
+    }
+
+    #[test]
+    fn a_peak_below_the_threshold_hides_no_anomaly() {
+        let mut it = Habituation::new(&Detector::implicit("s"));
+        step(&mut it, 0.9);
+        let alarm = it.judge(1.1);
+        assert!(!alarm.rests && alarm.alert == 0.0, "{alarm:?}");
     }
 }

@@ -35,7 +35,7 @@ pub use threshold::Bar;
 
 /// The version of what [`SeriesModel::encode`] writes. Raise it with any change of an encoding, or
 /// of what a decoded model would do; [`SeriesModel::decode`] reads this one and the one before.
-pub const STATE_VERSION: u32 = 2;
+pub const STATE_VERSION: u32 = 1;
 
 /// Beyond this size values are taken as this size, so that squares of differences stay finite.
 const VALUE_MAX: f64 = 1e150;

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use domain::{Algorithm, Micros, encoding::DecodeError};
 
-use crate::calibration::Prior;
+use crate::{calibration::Prior, novelty::Seen};
 
 /// What is scored: the values of one series at one time.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -80,6 +80,11 @@ impl Levels {
         }
     }
 
+    /// How many rows in a row are past a threshold by one chance.
+    pub(crate) fn lasting(self) -> f64 {
+        self.priors(1).map(Prior::lasting).fold(1.0, f64::max)
+    }
+
     /// What is believed, before any was seen, of each of them.
     pub fn priors(self, values: usize) -> impl Iterator<Item = Prior> {
         let (each, of_each, row) = match self {
@@ -116,6 +121,8 @@ pub struct Assessment {
     pub levels: Vec<f64>,
     /// Room for the model to work in, from a row's score to its learning.
     pub room: Vec<f64>,
+    /// The same for novelty memories: what they saw of each value.
+    pub(crate) seen: Vec<Seen>,
 }
 
 impl Assessment {

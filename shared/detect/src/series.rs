@@ -23,8 +23,6 @@ use crate::{
 const MODEL_ROWS_MIN: u64 = 8;
 /// The expected range of a value reaches so many units where the value has no level of its own.
 const RANGE: f64 = 4.0;
-/// A row that asks for an alarm less than this opens no anomaly.
-const ALARM: f64 = 0.5;
 /// A happening past the threshold adds this share of the threshold's share to the chance of its like,
 /// however young the series: some three equal bursts are news, after that they are known.
 const HAPPENING: f64 = 1.0 / 3.0;
@@ -35,7 +33,7 @@ pub struct Verdict<'a> {
     /// The calibrated score in [0, 1).
     pub score: f64,
     /// In [0, 1): how much it asks for an alarm. 0.5 at the threshold, less the more alarms there
-    /// were of late, 0 while the last one rests.
+    /// were of late, 0 if a peak short before was about as strong.
     pub alert: f64,
     /// The raw score in the algorithm's own unit.
     pub raw: f64,
@@ -64,6 +62,15 @@ impl Verdict<'_> {
     pub fn top(&self) -> (usize, f64) {
         top(self.contributions)
     }
+}
+
+/// What the levels of a row say.
+struct Judged {
+    surprise: f64,
+    /// Of how many levels it is the largest.
+    count: f64,
+    /// The largest level in units of what is remarkable of its kind.
+    strength: f64,
 }
 
 /// How a row was judged.
@@ -102,8 +109,8 @@ impl SeriesModel {
     pub fn new(detector: &Detector, values: usize, seed: u64) -> Self {
         let algorithm = detector.algorithm.resolved(values);
         let model = Model::new(&algorithm, values, seed);
-        let bar = Bar::new(detector.threshold);
         let levels = model.levels();
+        let bar = Bar::new(detector.threshold, levels.lasting());
         let largest = for_largest(bar.surprise(), levels.count(values) as f64);
         Self {
             warm_up: u64::from(detector.warm_up),
@@ -141,10 +148,10 @@ impl SeriesModel {
         {
             out.levels[0] = level_of(usual.distance(out.raw).max(0.0));
         }
-        let (surprise, count) = self.judge(row.values, out);
+        let Judged { surprise, count, strength } = self.judge(row.values, out);
         let (score, threshold) = (score_of(surprise), self.bar.score());
         let past = known && surprise >= self.bar.surprise();
-        let alarm = self.habituation.judge(surprise, self.bar.surprise());
+        let alarm = self.habituation.judge(strength);
         let muted = if past { self.muted(row, alarm, out) } else { None };
         let is_anomaly = past && muted.is_none();
         let mut transition = None;
@@ -154,7 +161,7 @@ impl SeriesModel {
                 transition = self.incident.step(score, threshold, is_anomaly, log_time);
                 let opened = transition.is_some_and(|step| step.phase == Phase::Opened);
                 let odd = is_anomaly || self.incident.goes_on();
-                self.habituation.learn(surprise, alarm);
+                self.habituation.learn(strength, alarm, opened);
                 self.learn(row, Odd { odd, count, alert: opened.then_some(surprise) }, out);
             } else {
                 // Nothing is known of the row, nothing can be learned from it.
@@ -177,13 +184,13 @@ impl SeriesModel {
         }
     }
 
-    /// The surprise of the row just scored and of how many levels it is the largest. Sets each
-    /// value's contribution and expected range.
-    fn judge(&self, row: &[f64], out: &mut Assessment) -> (f64, f64) {
-        let (mut largest, mut count) = (0.0_f64, 0.0);
+    /// Judges the row just scored. Sets each value's contribution and expected range.
+    fn judge(&self, row: &[f64], out: &mut Assessment) -> Judged {
+        let (mut largest, mut count, mut strength) = (0.0_f64, 0.0, 0.0_f64);
         for (test, &level) in self.tests.iter().zip(&out.levels) {
             if !level.is_nan() {
                 largest = largest.max(test.calibration.surprise(level));
+                strength = strength.max(test.strength(level));
                 count += 1.0;
             }
         }
@@ -196,7 +203,8 @@ impl SeriesModel {
             let reach = if levels.are_distances() { self.tests[value].reach } else { RANGE };
             out.widen(value, reach);
         }
-        (if count > 0.0 { of_largest(largest, count) } else { 0.0 }, count)
+        let surprise = if count > 0.0 { of_largest(largest, count) } else { 0.0 };
+        Judged { surprise, count, strength }
     }
 
     /// Sets each value's contribution: the square of its surprise and its part in that of the row
@@ -223,11 +231,22 @@ impl SeriesModel {
         let tired = if alarm.rests {
             Some(Muted::Rest)
         } else {
-            (alarm.alert < ALARM).then_some(Muted::Habituated)
+            (!self.is_heard(out)).then_some(Muted::Habituated)
         };
         // They keep an anomaly from opening, not from going on.
         let tired = tired.filter(|_| !self.incident.is_open());
         self.limits.mutes(row, out).or(tired)
+    }
+
+    /// Whether the row is past the threshold even after what alarms of late take from its levels.
+    /// A threshold that keeps a rate follows them by itself.
+    fn is_heard(&self, out: &Assessment) -> bool {
+        let known = out.levels.iter().filter(|level| !level.is_nan()).count();
+        let bar = for_largest(self.bar.surprise(), known as f64);
+        let deafness = self.habituation.deafness();
+        let mut heard = self.tests.iter().zip(&out.levels);
+        !self.bar.is_fixed()
+            || heard.any(|(test, level)| test.calibration.surprise(level / deafness) >= bar)
     }
 
     fn learn(&mut self, row: Row<'_>, judged: Odd, seen: &Assessment) {
@@ -289,13 +308,8 @@ impl SeriesModel {
         let (seed, warm_up, run) = take(bytes)?;
         let seed = u64::from_le_bytes(seed);
         let rows = take_count(bytes, "number of rows")?;
-        let bar = Bar::decode(bytes)?;
-        // Version 1 knew neither.
-        let (limits, habituation) = if version < 2 {
-            (Limits::new(detector), Habituation::new(detector))
-        } else {
-            (Limits::decode(bytes)?, Habituation::decode(bytes)?)
-        };
+        let bar = Bar::decode(Model::levels_of(&algorithm, values).lasting(), bytes)?;
+        let (limits, habituation) = (Limits::decode(bytes)?, Habituation::decode(bytes)?);
         let incident = Incident::decode(bytes)?;
         let model = Model::decode(&algorithm, values, seed, bytes)?;
         let levels = model.levels();

@@ -52,6 +52,7 @@ fn each(values: usize, mut check: impl FnMut(&Detector, SeriesModel)) {
     for algorithm in &*SAMPLES {
         let mut detector = Detector::implicit("s");
         detector.algorithm = algorithm.clone();
+        detector.threshold = domain::Threshold::Contamination(0.001);
         let mut series = SeriesModel::new(&detector, values, 1);
         let mut out = Assessment::default();
         for i in 0..700 {

@@ -151,6 +151,7 @@ fn series(kind: &Kind, rows: usize, seed: u64) -> Vec<f64> {
 fn robust_z() -> Detector {
     let mut detector = Detector::implicit("s");
     detector.algorithm = Algorithm::new(AlgorithmKind::RobustZ);
+    detector.threshold = Threshold::Contamination(0.0001);
     detector
 }
 

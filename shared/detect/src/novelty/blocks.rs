@@ -1,6 +1,8 @@
 //! The last values of a series, and sums over blocks of them that are kept current in constant time.
 
-use domain::encoding::{DecodeError, ensure, put, take};
+use domain::encoding::{DecodeError, ensure, put, take, take_count};
+
+use super::SIZE_MAX;
 
 /// Rows that are kept.
 const RING: usize = 256;
@@ -124,18 +126,18 @@ impl Blocks {
 
     /// The mean of the newest short block and of the one before it.
     pub(super) fn short(&self, sums: &Sums) -> [f32; 2] {
-        sums.short.map(|sum| (sum / f64::from(self.lengths.short)) as f32)
+        sums.short.map(|sum| mean(sum, f64::from(self.lengths.short)))
     }
 
     /// The mean of the newest long block and of the one before it.
     pub(super) fn long(&self, sums: &Sums) -> [f32; 2] {
-        sums.long.map(|sum| (sum / f64::from(self.lengths.long)) as f32)
+        sums.long.map(|sum| mean(sum, f64::from(self.lengths.long)))
     }
 
     /// The mean of the newest values, and of the steps between them.
     pub(super) fn rough(&self, sums: &Sums) -> [f32; 2] {
         let rows = f64::from(self.lengths.rough);
-        [(sums.rough / rows) as f32, (sums.steps / (rows - 1.0)) as f32]
+        [mean(sums.rough, rows), mean(sums.steps, rows - 1.0)]
     }
 
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
@@ -147,15 +149,15 @@ impl Blocks {
         put(&(short, long, rough, steps), out);
     }
 
-    /// Puts what [`encode`](Self::encode) appended into a new one. Values are at most `size_max`.
-    pub(super) fn decode(&mut self, bytes: &mut &[u8], size_max: f32) -> Result<(), DecodeError> {
-        self.rows = domain::encoding::take_count(bytes, "number of rows")?;
+    /// Puts what [`encode`](Self::encode) appended into a new one.
+    pub(super) fn decode(&mut self, bytes: &mut &[u8]) -> Result<(), DecodeError> {
+        self.rows = take_count(bytes, "number of rows")?;
         let (short, long, rough) = take(bytes)?;
         self.lengths = Lengths { short, long, rough };
         ensure(self.lengths.is_possible(), "length of a block")?;
         for rows in (1..=self.rows.min(RING as u64)).rev() {
             let x: f32 = take(bytes)?;
-            ensure(x.abs() <= size_max, "value of a row")?;
+            ensure(x.abs() <= SIZE_MAX, "value of a row")?;
             self.ring[(self.rows - rows) as usize % RING] = x;
         }
         let (short, long, rough, steps) = take(bytes)?;
@@ -163,6 +165,10 @@ impl Blocks {
         let all = [short[0], short[1], long[0], long[1], rough, steps];
         ensure(all.iter().all(|sum| sum.abs() <= SUM_MAX), "sum of a block")
     }
+}
+
+fn mean(sum: f64, rows: f64) -> f32 {
+    ((sum / rows) as f32).clamp(-SIZE_MAX, SIZE_MAX)
 }
 
 #[cfg(test)]

@@ -9,11 +9,20 @@ const NOWHERE: f32 = 1e30;
 
 /// What a memory says of a feature.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Look {
-    /// The distance to the nearest prototype, in radii; 0 if there is none.
-    pub(super) distance: f32,
+pub(super) struct Look<const W: usize> {
+    feature: [f32; W],
+    /// The scale with it.
+    scale: Scale<W>,
+    distance: f32,
     /// The nearest prototype.
-    pub(super) nearest: u8,
+    nearest: u8,
+}
+
+impl<const W: usize> Look<W> {
+    /// The distance to the nearest prototype, in radii; 0 if there is none.
+    pub(super) fn distance(&self) -> f32 {
+        self.distance
+    }
 }
 
 /// Up to `K` prototypes of a feature of `W` numbers; the one visited longest ago makes room. At most
@@ -41,15 +50,15 @@ impl<const W: usize, const K: usize> Memory<W, K> {
     /// scale.
     pub(super) fn look(
         &self,
-        feature: &[f32; W],
+        feature: [f32; W],
         settings: &Settings,
         floor: f32,
         stride: f32,
-    ) -> Look {
-        let weights = self.scale.with(feature, settings, floor, stride).weight;
+    ) -> Look<W> {
+        let scale = self.scale.with(&feature, settings, floor, stride);
         let mut distances = [0_f32; K];
         for j in 0..W {
-            let (x, weight) = (feature[j], weights[j]);
+            let (x, weight) = (feature[j], scale.weight[j]);
             for (distance, prototype) in distances.iter_mut().zip(&self.prototypes[j]) {
                 *distance += (x - prototype).abs() * weight;
             }
@@ -61,22 +70,16 @@ impl<const W: usize, const K: usize> Memory<W, K> {
         }
         let nearest = (least & 63) as u8;
         let distance = if self.used == 0 { 0.0 } else { distances[usize::from(nearest)] };
-        Look { distance, nearest }
+        Look { feature, scale, distance, nearest }
     }
 
-    /// Learns a feature; `look` is what was said of it.
-    pub(super) fn learn(
-        &mut self,
-        feature: &[f32; W],
-        look: Look,
-        settings: &Settings,
-        floor: f32,
-        stride: f32,
-    ) {
+    /// Learns a feature that was looked at. The nearest prototype moves towards it at a `rate`, if it
+    /// is near.
+    pub(super) fn learn(&mut self, look: &Look<W>, rate: f32) {
         if self.scale.clock == u16::MAX {
             self.visited.iter_mut().for_each(|visit| *visit /= 2);
         }
-        self.scale = self.scale.with(feature, settings, floor, stride);
+        self.scale = look.scale;
         let mut place = usize::from(look.nearest);
         let is_near = self.used > 0 && look.distance <= 1.0;
         if !is_near && usize::from(self.used) < K {
@@ -86,9 +89,9 @@ impl<const W: usize, const K: usize> Memory<W, K> {
             let visits = self.visited.iter().enumerate();
             place = visits.min_by_key(|(_, visit)| **visit).map_or(0, |(place, _)| place);
         }
-        for (prototypes, x) in self.prototypes.iter_mut().zip(feature) {
+        for (prototypes, x) in self.prototypes.iter_mut().zip(look.feature) {
             let prototype = &mut prototypes[place];
-            *prototype = if is_near { *prototype + settings.rate * (x - *prototype) } else { *x };
+            *prototype = if is_near { *prototype + rate * (x - *prototype) } else { x };
         }
         self.visited[place] = self.scale.clock;
     }
@@ -113,7 +116,7 @@ impl<const W: usize, const K: usize> Memory<W, K> {
         for numbers in &mut self.prototypes {
             for number in &mut numbers[..used] {
                 *number = take(bytes)?;
-                ensure(number.abs() <= 2.0 * SIZE_MAX, "prototype")?;
+                ensure(number.abs() <= SIZE_MAX, "prototype")?;
             }
         }
         for visit in &mut self.visited[..used] {

@@ -2,6 +2,8 @@
 
 use domain::encoding::{DecodeError, ensure, put, take};
 
+use super::{Clock, SIZE_MAX};
+
 /// A bin says something once it was seen on so many days.
 const DAYS: u8 = 2;
 /// Later days count so much, earlier ones equally.
@@ -9,11 +11,6 @@ const DAY_RATE: f32 = 0.2;
 const DAYS_EQUAL: u8 = 4;
 /// On its first day a bin learns a row at least at this rate.
 const FIRST_RATE: f32 = 0.3;
-/// Seconds of an hour and of a day.
-const HOUR: i64 = 3_600;
-const DAY: i64 = 86_400;
-/// No usual value is larger.
-const SIZE_MAX: f32 = 1e30;
 
 /// Mean values by the clock: with 24 bins for each hour of the day, with 48 for each hour of working
 /// days and then of weekends.
@@ -31,23 +28,20 @@ impl<const B: usize> Profile<B> {
         Self { mean: [0.0; B], days: [0; B], last: [u16::MAX; B] }
     }
 
-    fn bin(seconds: i64) -> usize {
-        let (day, hour) = (seconds.div_euclid(DAY), seconds.rem_euclid(DAY) / HOUR);
-        // 1970-01-01 was a Thursday.
-        let weekend = B > 24 && (day + 3).rem_euclid(7) >= 5;
-        hour as usize + if weekend { 24 } else { 0 }
+    fn bin(now: Clock) -> usize {
+        usize::from(now.hour) + if B > 24 && now.is_weekend() { 24 } else { 0 }
     }
 
     /// What is usual at this time of the wall clock, once it was seen on two days.
-    pub(super) fn expected(&self, seconds: i64) -> Option<f32> {
-        let bin = Self::bin(seconds);
+    pub(super) fn expected(&self, now: Clock) -> Option<f32> {
+        let bin = Self::bin(now);
         (self.days[bin] >= DAYS).then(|| self.mean[bin])
     }
 
     /// Learns a value; a day's rows of one bin count about `share`⁻¹ as one.
-    pub(super) fn learn(&mut self, seconds: i64, x: f32, share: f32) {
-        let bin = Self::bin(seconds);
-        let today = seconds.div_euclid(DAY).rem_euclid(i64::from(u16::MAX)) as u16;
+    pub(super) fn learn(&mut self, now: Clock, x: f32, share: f32) {
+        let bin = Self::bin(now);
+        let today = now.day.rem_euclid(i64::from(u16::MAX)) as u16;
         if self.last[bin] != today {
             self.days[bin] = self.days[bin].saturating_add(1);
             self.last[bin] = today;
@@ -89,16 +83,17 @@ mod tests {
         let mut hours = Profile::<24>::new();
         let mut week = Profile::<48>::new();
         // Thursday to Tuesday, a row an hour; 10 at work, 2 at weekends.
+        let clock = |hour: i64| Clock::new(hour * 3_600_000_000);
         for hour in 0..6 * 24 {
-            let (seconds, weekend) = (hour * HOUR, (48..96).contains(&hour));
+            let (now, weekend) = (clock(hour), (48..96).contains(&hour));
             let x = if weekend { 2.0 } else { 10.0 };
-            assert_eq!(hours.expected(seconds).is_some(), hour >= 48);
-            hours.learn(seconds, x, 1.0);
-            week.learn(seconds, x, 1.0);
+            assert_eq!(hours.expected(now).is_some(), hour >= 48);
+            hours.learn(now, x, 1.0);
+            week.learn(now, x, 1.0);
         }
-        assert_eq!(week.expected(7 * DAY), Some(10.0), "the next Thursday");
-        assert_eq!(week.expected(9 * DAY + HOUR), Some(2.0), "the next Saturday");
-        let mixed = hours.expected(9 * DAY).expect("known");
+        assert_eq!(week.expected(clock(7 * 24)), Some(10.0), "the next Thursday");
+        assert_eq!(week.expected(clock(9 * 24 + 1)), Some(2.0), "the next Saturday");
+        let mixed = hours.expected(clock(9 * 24)).expect("known");
         assert!((2.0..10.0).contains(&mixed), "{mixed}");
     }
 }

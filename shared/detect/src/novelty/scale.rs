@@ -2,7 +2,7 @@
 
 use domain::encoding::{DecodeError, ensure, put, take};
 
-use super::{SIZE_MAX, Settings};
+use super::Settings;
 
 /// Weights are made anew on a new extreme, and after so many rows.
 const STALE: u16 = 16;
@@ -17,7 +17,7 @@ const WITHIN: f32 = 0.1;
 /// No weight is larger, so that none turns a distance into NaN.
 const WEIGHT_MAX: f32 = 1e30;
 /// No bound, mean or deviation is larger.
-const NUMBER_MAX: f32 = 4.0 * SIZE_MAX;
+const NUMBER_MAX: f32 = 1e30;
 
 /// The range and deviation of a feature of `W` numbers, and the weights that follow from them.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -56,6 +56,13 @@ impl<const W: usize> Scale<W> {
         let outside = (self.low[0] - x).max(x - self.high[0]).max(0.0);
         let range = self.span().max(floor);
         if outside > 0.0 && range > 0.0 { outside / range } else { 0.0 }
+    }
+
+    /// The number, or what is nearest to it no more than so many ranges beyond the range of the
+    /// feature's first number.
+    pub(super) fn within(&self, x: f32, ranges: f32) -> f32 {
+        let reach = ranges * self.span();
+        if reach > 0.0 { x.clamp(self.low[0] - reach, self.high[0] + reach) } else { x }
     }
 
     /// The mean distance of the feature's first number from its mean.
@@ -156,11 +163,6 @@ impl<const W: usize> Scale<W> {
         for j in 0..W {
             let within = |x: f32| x.abs() <= NUMBER_MAX;
             ensure(within(new.low[j]) && within(new.high[j]), "range")?;
-            // Both edges creep in one row, so they may just have crossed.
-            ensure(
-                new.low[j] <= new.high[j] + 0.5 * new.high[j].abs().max(new.low[j].abs()),
-                "range",
-            )?;
             ensure(within(new.mean[j]) && within(new.deviation[j]), "mean or deviation")?;
             ensure((0.0..=WEIGHT_MAX).contains(&new.weight[j]), "weight")?;
         }

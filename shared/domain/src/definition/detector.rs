@@ -237,10 +237,10 @@ fn default_clear_after() -> u32 {
     5
 }
 fn default_rest_rows() -> u32 {
-    28
+    36
 }
 fn default_habituation() -> f64 {
-    0.1
+    0.13
 }
 fn default_silence_ms() -> u64 {
     10 * 60_000

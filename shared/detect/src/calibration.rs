@@ -11,6 +11,8 @@ use std::sync::LazyLock;
 
 use domain::encoding::{DecodeError, ensure, put, take};
 
+use crate::scorer::{level_of, units_at};
+
 const BINS: usize = 128;
 const WIDTH: f64 = 1.0 / 16.0;
 const LEVEL_MAX: f64 = BINS as f64 * WIDTH;
@@ -84,14 +86,23 @@ impl Prior {
         }
     }
 
-    /// A level of note, the same for all series.
-    fn remarkable(self) -> f64 {
+    /// How strong a level is, in units of what is remarkable of its kind: the same for all series.
+    fn strength(self, level: f64) -> f64 {
         match self.0 {
-            // One row in a thousand, as believed.
-            Kind::Distance => 1.86,
-            Kind::Rarity => 4.25,
+            // 5.42 deviations, which one row in a thousand is believed to have.
+            Kind::Distance => units_at(level) / 5.42,
+            Kind::Rarity => level / 4.25,
             // An evidence of .365.
-            Kind::Novelty => 0.511,
+            Kind::Novelty => level / 0.511,
+        }
+    }
+
+    /// The level of so strong a one.
+    fn level(self, strength: f64) -> f64 {
+        match self.0 {
+            Kind::Distance => level_of(strength * 5.42),
+            Kind::Rarity => strength * 4.25,
+            Kind::Novelty => strength * 0.511,
         }
     }
 
@@ -206,9 +217,14 @@ impl Calibration {
         (self.rows / 16.0).clamp(1.0, REBUILD_ROWS as f64)
     }
 
-    /// A level of note, the same for all series.
-    pub fn remarkable(&self) -> f64 {
-        self.prior.remarkable()
+    /// How strong a level is, in units of what is remarkable of its kind.
+    pub(crate) fn strength(&self, level: f64) -> f64 {
+        self.prior.strength(level)
+    }
+
+    /// The surprise of a level that is heard as so many times less strong.
+    pub(crate) fn muffled(&self, level: f64, times: f64) -> f64 {
+        self.surprise(self.prior.level(self.prior.strength(level) / times))
     }
 
     /// How many rows it speaks for, with those that the prior stands for.

@@ -12,10 +12,13 @@ use domain::{
 
 /// Within the rest, only a strength so many times as large counts again.
 const REOPEN: f64 = 1.384;
+/// A value that deviates more than so many times as far is not the same happening, whatever the
+/// model has come to think of deviations.
+const FARTHER: f64 = 2.0;
 /// Rows after which an alarm counts 1/e for the next ones.
 const ALARM_ROWS: f64 = 8_520.0;
 /// No strength is larger.
-const STRENGTH_MAX: f64 = 1e12;
+const STRENGTH_MAX: f64 = 1e30;
 
 /// How a row stands towards an alarm.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,6 +34,8 @@ pub struct Alarm {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Peak {
     strength: f64,
+    /// How far the value was from what was expected, in its unit; infinite if unknown.
+    deviation: f64,
     /// Rows since.
     age: u32,
 }
@@ -71,39 +76,42 @@ impl Habituation {
         1.0 + self.habit * self.alarms
     }
 
-    /// How a row of this strength stands.
-    pub fn judge(&self, strength: f64) -> Alarm {
+    /// How a row of this strength stands, of which the value that counts most deviates so far.
+    pub fn judge(&self, strength: f64, deviation: f64) -> Alarm {
         let heard = strength / self.deafness();
         let stands_out = !self.peak.covers(strength, self.rest_rows);
         Alarm {
             alert: if stands_out { heard / (heard + 1.0) } else { 0.0 },
-            rests: self.opened.covers(strength, self.rest_rows),
+            rests: self.opened.covers(strength, self.rest_rows)
+                && !(deviation > FARTHER * self.opened.deviation),
         }
     }
 
     /// Learns a row: its strength, how it was judged, and whether an anomaly opened at it.
-    pub fn learn(&mut self, strength: f64, judged: Alarm, opened: bool) {
+    pub fn learn(&mut self, strength: f64, deviation: f64, judged: Alarm, opened: bool) {
         let strength = strength.min(STRENGTH_MAX);
+        // Nothing is farther than what is not known.
+        let deviation = if deviation.is_nan() { f64::INFINITY } else { deviation };
         self.alarms *= 1.0 - 1.0 / ALARM_ROWS;
         for peak in [&mut self.peak, &mut self.opened] {
             peak.age = peak.age.saturating_add(1);
         }
         if judged.alert > 0.0 {
-            self.peak = Peak { strength, age: 0 };
+            self.peak = Peak { strength, deviation, age: 0 };
             if judged.alert >= 0.5 {
                 self.alarms += 1.0;
             }
         }
         if opened {
-            self.opened = Peak { strength, age: 0 };
+            self.opened = Peak { strength, deviation, age: 0 };
         }
     }
 
     /// Appends all of it.
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         put(&(self.rest_rows, self.habit, self.alarms), out);
-        for Peak { strength, age } in [self.peak, self.opened] {
-            put(&(strength, age), out);
+        for Peak { strength, deviation, age } in [self.peak, self.opened] {
+            put(&(strength, deviation, age), out);
         }
     }
 
@@ -113,9 +121,10 @@ impl Habituation {
         ensure((0.0..f64::INFINITY).contains(&habit), "habituation")?;
         ensure((0.0..=2.0 * ALARM_ROWS).contains(&alarms), "alarms of late")?;
         let mut peak = || {
-            let (strength, age) = take(bytes)?;
+            let (strength, deviation, age) = take(bytes)?;
             ensure((0.0..=STRENGTH_MAX).contains(&strength), "strength of a peak")?;
-            Ok::<_, DecodeError>(Peak { strength, age })
+            ensure((0.0..=f64::INFINITY).contains(&deviation), "deviation of a peak")?;
+            Ok::<_, DecodeError>(Peak { strength, deviation, age })
         };
         Ok(Self { rest_rows, habit, peak: peak()?, opened: peak()?, alarms })
     }
@@ -126,8 +135,8 @@ mod tests {
     use super::*;
 
     fn step(it: &mut Habituation, strength: f64) -> Alarm {
-        let judged = it.judge(strength);
-        it.learn(strength, judged, strength >= 1.0 && !judged.rests);
+        let judged = it.judge(strength, 1.0);
+        it.learn(strength, 1.0, judged, strength >= 1.0 && !judged.rests);
         judged
     }
 
@@ -140,20 +149,22 @@ mod tests {
         assert!(first.alert == 0.5 && !first.rests);
         let quiet = (0..50).take_while(|_| step(&mut it, 1.2).rests).count();
         assert_eq!(quiet, 10);
+        step(&mut it, 1.2);
+        assert!(it.judge(1.2, 1.9).rests && !it.judge(1.2, 2.1).rests, "twice as far is another");
         assert!(step(&mut it, 4.0).alert > 0.7, "what is clearly stronger alarms at once");
-        let fresh = Habituation::new(&detector).judge(9.0).alert;
-        assert!(it.judge(9.0).alert < fresh, "alarms make the next one harder");
+        let fresh = Habituation::new(&detector).judge(9.0, 1.0).alert;
+        assert!(it.judge(9.0, 1.0).alert < fresh, "alarms make the next one harder");
         for _ in 0..100_000 {
             step(&mut it, 0.0);
         }
-        assert!((it.judge(9.0).alert - fresh).abs() < 1e-3, "and are forgotten");
+        assert!((it.judge(9.0, 1.0).alert - fresh).abs() < 1e-3, "and are forgotten");
     }
 
     #[test]
     fn a_peak_below_the_threshold_hides_no_anomaly() {
         let mut it = Habituation::new(&Detector::implicit("s"));
         step(&mut it, 0.9);
-        let alarm = it.judge(1.1);
+        let alarm = it.judge(1.1, 1.0);
         assert!(!alarm.rests && alarm.alert == 0.0, "{alarm:?}");
     }
 }

@@ -158,6 +158,14 @@ impl Assessment {
         top(&self.contributions)
     }
 
+    /// How far the value that contributed most lies above what was expected of it, in its unit; NaN
+    /// if that is unknown.
+    pub(crate) fn deviation(&self, values: &[f64]) -> f64 {
+        let top = self.top().0;
+        let known = values.get(top).zip(self.expected.get(top));
+        known.map_or(f64::NAN, |(value, expected)| value - expected)
+    }
+
     /// Sets the expected range of a value to so many units of deviation about the expected value.
     pub(crate) fn widen(&mut self, value: usize, units: f64) {
         let (expected, reach) = (self.expected[value], units * self.scale[value]);

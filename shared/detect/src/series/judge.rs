@@ -47,11 +47,6 @@ impl Test {
         }
     }
 
-    /// A level in units of what is remarkable of its kind.
-    pub(super) fn strength(&self, level: f64) -> f64 {
-        level / self.calibration.remarkable()
-    }
-
     /// Appends what was learned.
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         put(&self.past, out);

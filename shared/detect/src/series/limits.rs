@@ -32,15 +32,14 @@ impl Limits {
     /// Why a row that was assessed is no anomaly, if it is none. The value that contributed most
     /// decides; where nothing was expected of it, its deviation is unknown and mutes nothing.
     pub(super) fn mutes(&self, row: Row<'_>, out: &Assessment) -> Option<Muted> {
-        let top = out.top().0;
-        let expected = out.expected.get(top).copied().unwrap_or(f64::NAN);
-        let deviation = row.values.get(top).copied().unwrap_or(f64::NAN) - expected;
+        let deviation = out.deviation(row.values);
         let wrong_side = match self.direction {
             Direction::Both => false,
             Direction::Up => deviation < 0.0,
             Direction::Down => deviation > 0.0,
         };
-        let least = self.deviation_min.max(self.deviation_share_min * expected.abs());
+        let least =
+            self.deviation_min.max(self.deviation_share_min * out.expected[out.top().0].abs());
         if wrong_side {
             Some(Muted::Direction)
         } else if deviation.abs() < least {

@@ -1,0 +1,79 @@
+//! What holds for a series by any algorithm.
+
+use super::*;
+use crate::SAMPLES;
+
+/// Two values, the second ten times the first, with a burst of the second at rows 200 to 209.
+fn row(at: u64) -> [f64; 2] {
+    let saw = |step: u64| (at * step % 101) as f64;
+    [saw(37), 10.0 * saw(59) + if (200..210).contains(&at) { 9e4 } else { 0.0 }]
+}
+
+fn as_row(values: &[f64]) -> Row<'_> {
+    Row { values, at: 0 }
+}
+
+fn series(algorithm: &Algorithm, rows: u64) -> (SeriesModel, Vec<(u64, Transition)>) {
+    let mut detector = Detector::implicit("s");
+    detector.algorithm = algorithm.clone();
+    let mut model = SeriesModel::new(&detector, 2, 9);
+    let mut steps = vec![];
+    for at in 0..rows {
+        let mut out = Assessment::default();
+        let verdict = model.assess(as_row(&row(at)), true, at as i64, &mut out);
+        assert!((0.0..1.0).contains(&verdict.score));
+        steps.extend(verdict.transition.map(|step| (at, step)));
+    }
+    (model, steps)
+}
+
+#[test]
+fn a_burst_is_one_anomaly() {
+    for algorithm in &*SAMPLES {
+        let (model, steps) = series(algorithm, 400);
+        let phases: Vec<_> = steps.iter().map(|(at, step)| (*at, step.phase)).collect();
+        // The burst ends at row 210; five calm rows clear it, once what holds on to it has faded.
+        let [(200, Phase::Opened), (cleared @ 214..230, Phase::Cleared)] = phases[..] else {
+            panic!("{algorithm}: {phases:?}");
+        };
+        let last = steps[1].1;
+        assert_eq!((last.first_row, last.row, last.revision), (201, cleared + 1, 2));
+        assert!((1..=last.row - 204).contains(&last.rows), "{algorithm}: {last:?}");
+        assert_eq!((model.rows(), model.is_open()), (400, false));
+        assert_eq!(series(algorithm, 400).1, steps, "the same again");
+    }
+}
+
+#[test]
+fn a_row_that_is_not_learned_changes_nothing() {
+    for algorithm in &*SAMPLES {
+        let (mut model, _) = series(algorithm, 150);
+        let (mut other, mut out) = (model.clone(), Assessment::default());
+        let late = other.assess(as_row(&[50.0, 1e5]), false, 7, &mut out);
+        assert!(late.is_anomaly && late.transition.is_none());
+        assert_eq!(late.top().0, 1);
+        assert!(late.lower[1] < 500.0 && late.upper[1] > 1000.0 && late.upper[1] < 1e5);
+        assert!((late.contributions.iter().sum::<f64>() - 1.0).abs() < 1e-9);
+        assert!(other == model);
+        let missing = model.assess(as_row(&[f64::NAN; 2]), true, 8, &mut out);
+        assert_eq!((missing.score, missing.confidence, missing.is_anomaly), (0.0, 0.0, false));
+        assert_eq!(missing.contributions, [0.0, 0.0]);
+        assert_eq!(model.rows(), 151);
+    }
+}
+
+#[test]
+fn silence_clears_and_relearning_starts_anew() {
+    for algorithm in &*SAMPLES {
+        let (mut model, _) = series(algorithm, 205);
+        assert!(model.is_open() && model.silence(206).is_none());
+        assert!(model.silence(i64::MAX).is_some_and(|step| step.silent));
+        let mut out = Assessment::default();
+        let confident = model.assess(as_row(&row(0)), false, 0, &mut out).confidence;
+        let bytes = model.bytes();
+        model.relearn();
+        let young = model.assess(as_row(&[1e9, 1e9]), true, 0, &mut out);
+        assert!(young.confidence < confident && !young.is_anomaly && young.transition.is_none());
+        assert_eq!((model.bytes(), model.rows()), (bytes, 206));
+    }
+}

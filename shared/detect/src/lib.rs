@@ -14,6 +14,7 @@ pub mod half_space_trees;
 pub mod incident;
 pub mod robust_z;
 pub mod scorer;
+mod seed;
 pub mod series;
 mod standard;
 pub mod threshold;
@@ -25,6 +26,7 @@ pub use half_space_trees::HalfSpaceTrees;
 pub use incident::{Incident, Transition};
 pub use robust_z::RobustZ;
 pub use scorer::{Assessment, Levels, Row, Scorer};
+pub use seed::seed;
 pub use series::{SeriesModel, Verdict};
 pub use threshold::Bar;
 

@@ -41,7 +41,7 @@ pub struct Quality {
     pub rows: usize,
     /// Rows labelled.
     pub labelled: usize,
-    /// ROC-AUC of the alerts; `None` unless there are labelled and other rows.
+    /// ROC-AUC of the scores; `None` unless there are labelled and other rows.
     pub roc_auc: Option<f64>,
     /// Their average precision; `None` if nothing is labelled.
     pub average_precision: Option<f64>,
@@ -77,13 +77,13 @@ pub fn measure(detector: &Detector, table: &Table, progress: Progress<'_>) -> Qu
 pub fn judge(series: &[Labelled], said: &[Vec<Said>]) -> Quality {
     let labels: Vec<bool> = series.iter().flat_map(|one| one.labels.iter().copied()).collect();
     let all = || said.iter().flatten();
-    let alerts: Vec<f64> = all().map(|said| said.alert).collect();
+    let scores: Vec<f64> = all().map(|said| said.score).collect();
     let false_anomaly = |(label, said): (&bool, &Said)| said.opened && !label;
     Quality {
         rows: labels.len(),
         labelled: labels.iter().filter(|label| **label).count(),
-        roc_auc: roc_auc(&labels, &alerts),
-        average_precision: average_precision(&labels, &alerts),
+        roc_auc: roc_auc(&labels, &scores),
+        average_precision: average_precision(&labels, &scores),
         counts: Counts::of(&labels, all().map(|said| said.is_anomaly)),
         stretches: series.iter().zip(said).flat_map(|(one, said)| stretches(one, said)).collect(),
         false_anomalies: labels.iter().zip(all()).filter(|pair| false_anomaly(*pair)).count(),
@@ -121,7 +121,8 @@ mod tests {
     /// `.` calm, `o` an anomaly opens, `x` it goes on.
     fn said(text: &str) -> Vec<Said> {
         let of = |(row, c): (usize, char)| Said {
-            alert: if c == '.' { 0.0 } else { 0.9 } + row as f64 / 1e3,
+            score: if c == '.' { 0.0 } else { 0.9 } + row as f64 / 1e3,
+            alert: 0.5,
             is_anomaly: c != '.',
             opened: c == 'o',
         };

@@ -65,7 +65,10 @@ impl Series {
 /// What a detector said of one row.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Said {
-    /// How much it is worth an alert, in [0, 1]: see [`alert_of`].
+    /// How odd it is, in [0, 1): what ranks rows.
+    pub score: f64,
+    /// How much it asks for an alert, in [0, 1]: what counts where each anomaly is to be told once.
+    /// See [`alert_of`].
     pub alert: f64,
     /// Whether the row is an anomaly.
     pub is_anomaly: bool,
@@ -73,7 +76,7 @@ pub struct Said {
     pub opened: bool,
 }
 
-/// What is judged of a verdict where rows are ranked.
+/// How much a verdict asks for an alert.
 pub fn alert_of(verdict: &Verdict<'_>) -> f64 {
     verdict.score
 }
@@ -90,6 +93,7 @@ pub fn run(detector: &Detector, series: &Series) -> Vec<Said> {
         newest = newest.max(row.at);
         let verdict = model.assess(row, learn, newest, &mut out);
         Said {
+            score: verdict.score,
             alert: alert_of(&verdict),
             is_anomaly: verdict.is_anomaly,
             opened: verdict.transition.is_some_and(|step| step.phase == Phase::Opened),

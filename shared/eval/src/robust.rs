@@ -85,3 +85,47 @@ pub fn measure(
     }
     Robustness { changes, perturbed: all }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use domain::{Algorithm, Kind};
+
+    use super::*;
+    use crate::{nab::Windowed, noise};
+
+    #[test]
+    fn each_change_is_measured() {
+        let series = |category: &str, seed: u64| {
+            let mut series = noise::KINDS[0].series(1200, seed);
+            series.values[800] += 30.0;
+            let windows = vec![(780 * noise::STEP, 900 * noise::STEP)];
+            Windowed { name: format!("{category}/{seed}.csv"), series, windows }
+        };
+        let corpus = Corpus(vec![series("a", 1), series("a", 2), series("b", 3)]);
+        let algorithm = Algorithm::new(Kind::RobustZ);
+        let detector = Detector { algorithm, ..Detector::implicit("default") };
+        let most = AtomicUsize::new(0);
+        let progress = |done, of| {
+            assert_eq!(of, 9);
+            most.fetch_max(done, Ordering::Relaxed);
+        };
+        let measured = measure(&corpus, &detector, 2, &progress);
+        assert_eq!(most.into_inner(), 9);
+        let score = |name: &str| {
+            let change = measured.changes.iter().find(|change| change.name == name);
+            change.unwrap_or_else(|| panic!("{name}")).scores[0].score
+        };
+        // The spike is the oddest row by far; at a sixth of its window it is worth nearly all.
+        for name in ["as it is", "without a", "without b", "every 2nd row", "5 % noise added"] {
+            assert!((85.0..100.0).contains(&score(name)), "{name}: {}", score(name));
+        }
+        assert!((score("negated") - score("as it is")).abs() < 1e-9);
+        // Row 800 is not among each third row: what is planted there is gone.
+        assert!(score("every 3rd row") < score("as it is"));
+        assert!(score("repeated anomalies") < 90.0);
+        assert_eq!((measured.perturbed.len(), measured.spread(0).count), (2, 2));
+        assert_ne!(measured.perturbed[0].name, measured.perturbed[1].name);
+    }
+}

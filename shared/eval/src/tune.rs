@@ -13,7 +13,7 @@ mod planted;
 use domain::{Algorithm, Detector};
 
 pub use candidates::candidates;
-pub use planted::{PLANTS, Plant};
+pub use planted::{PLANTS, Plant, ROWS_MIN};
 
 use crate::{
     Progress, Series,
@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// No run is over fewer rows, all series together, unless there are fewer.
-const ROWS_MIN: usize = 4_000;
+const RUN_ROWS_MIN: usize = 20_000;
 /// So many candidates are left at least for the run over all rows.
 const LAST_MIN: usize = 4;
 
@@ -34,7 +34,7 @@ pub struct Entry {
     pub algorithm: Algorithm,
     /// Its average precision in the last run it was part of; NaN if nothing could be judged.
     pub quality: f64,
-    /// The rows of that run.
+    /// The rows of that run, all series together; 0 if nothing could be judged.
     pub rows: usize,
     /// Bytes that a model of a series takes.
     pub bytes: usize,
@@ -95,7 +95,7 @@ pub fn tune(
             let told = |here, _| progress(done + here, of);
             let quality = |entry: &Entry| quality(&with(&entry.algorithm), &trials);
             let found = parallel::map(running, quality, &told);
-            let rows = trials.iter().map(|trial| trial.labels.len()).sum();
+            let rows = table.series.iter().map(|one| rows_of(one, rung.share)).sum();
             for (entry, quality) in running.iter_mut().zip(found) {
                 (entry.quality, entry.rows) = (quality, rows);
             }
@@ -111,19 +111,23 @@ pub fn tune(
 fn rungs(rows: usize, candidates: usize) -> Vec<Rung> {
     let mut shares = vec![1.0];
     let left = |halvings: usize| candidates.div_ceil(1_usize << halvings);
-    while rows as f64 * shares[0] / 2.0 >= ROWS_MIN as f64 && left(shares.len()) >= LAST_MIN {
+    while rows as f64 * shares[0] / 2.0 >= RUN_ROWS_MIN as f64 && left(shares.len()) >= LAST_MIN {
         shares.insert(0, shares[0] / 2.0);
     }
     let rung = |(turn, share)| Rung { share, candidates: left(turn) };
     shares.into_iter().enumerate().map(rung).collect()
 }
 
+/// How many rows a share of a series is.
+fn rows_of(one: &Labelled, share: f64) -> usize {
+    libm::ceil(one.labels.len() as f64 * share) as usize
+}
+
 /// The first share of each series with what is to be found in it.
 fn trials(table: &Table, by_labels: bool, share: f64) -> Vec<Trial> {
     let mut trials = vec![];
     for one in &table.series {
-        let rows = libm::ceil(one.labels.len() as f64 * share) as usize;
-        let series = one.series.first(rows);
+        let series = one.series.first(rows_of(one, share));
         if by_labels {
             let labels = one.labels[..series.len()].to_vec();
             trials.push(Trial { series, labels, from: 0 });
@@ -137,15 +141,15 @@ fn trials(table: &Table, by_labels: bool, share: f64) -> Vec<Trial> {
     trials
 }
 
-/// The average precision of a detector's alerts over all judged rows.
+/// The average precision of a detector's scores over all judged rows.
 fn quality(detector: &Detector, trials: &[Trial]) -> f64 {
-    let (mut labels, mut alerts) = (vec![], vec![]);
+    let (mut labels, mut scores) = (vec![], vec![]);
     for Trial { series, labels: own, from } in trials {
         let said = prequential::run(detector, series);
         labels.extend_from_slice(&own[*from..]);
-        alerts.extend(said[*from..].iter().map(|said| said.alert));
+        scores.extend(said[*from..].iter().map(|said| said.score));
     }
-    average_precision(&labels, &alerts).unwrap_or(f64::NAN)
+    average_precision(&labels, &scores).unwrap_or(f64::NAN)
 }
 
 /// A detector with this algorithm, for a definitions file.
@@ -187,42 +191,34 @@ mod tests {
             rungs.map(|rung| (rung.share, rung.candidates)).collect::<Vec<_>>()
         };
         assert_eq!(of(1000, 30), [(1.0, 30)]);
-        assert_eq!(of(8000, 30), [(0.5, 30), (1.0, 15)]);
+        assert_eq!(of(40_000, 30), [(0.5, 30), (1.0, 15)]);
         assert_eq!(of(1_000_000, 30), [(0.125, 30), (0.25, 15), (0.5, 8), (1.0, 4)]);
         assert_eq!(of(1_000_000, 3), [(1.0, 3)]);
     }
 
     #[test]
     fn what_the_labels_want_comes_first() {
-        // Spikes of 6 units upon a walk that 8 rows can follow and 10,000 can't.
+        // Spikes upon a walk that 16 rows can follow and thousands can't.
         let spike = |row: usize| row > 500 && row.is_multiple_of(97);
         let walk = std::cell::Cell::new(0.0);
-        let table = table(9000, spike, |row, dice| {
+        let table = table(41_001, spike, |row, dice| {
             walk.set(walk.get() + 2.0 * dice.normal());
             walk.get() + if spike(row) { 40.0 } else { 0.0 }
         });
         let z = |window| Algorithm::new(Kind::RobustZ).with("window", window);
-        let all = [
-            z(10_000.0),
-            z(4000.0),
-            z(3000.0),
-            z(16.0),
-            z(2000.0),
-            z(5000.0),
-            z(6000.0),
-            z(7000.0),
-        ];
+        let windows = [9e3, 4e3, 3e3, 16.0, 2e3, 5e3, 6e3, 7e3];
         let told = AtomicUsize::new(0);
         let progress = |done, of| {
             assert_eq!(of, 8 + 4);
             told.fetch_max(done, Ordering::Relaxed);
         };
-        let ranking = tune(&table, &Detector::implicit("default"), &all, &progress);
+        let detector = Detector::implicit("default");
+        let ranking = tune(&table, &detector, &windows.map(z), &progress);
         assert_eq!((ranking.by_labels, ranking.entries.len()), (true, 8));
         assert_eq!(ranking.entries[0].algorithm, z(16.0), "{ranking:?}");
         assert!(ranking.entries[0].quality > 2.0 * ranking.entries[1].quality, "{ranking:?}");
         let rows: Vec<usize> = ranking.entries.iter().map(|entry| entry.rows).collect();
-        assert_eq!(rows, [9000, 9000, 9000, 9000, 4500, 4500, 4500, 4500]);
+        assert_eq!(rows, [41_001, 41_001, 41_001, 41_001, 20_501, 20_501, 20_501, 20_501]);
         assert_eq!(told.into_inner(), 12);
         assert!(ranking.entries[0].bytes < ranking.entries[1].bytes);
     }
@@ -239,6 +235,14 @@ mod tests {
         assert!(ranking.entries.iter().all(|entry| entry.quality <= best.quality));
         let again = tune(&table, &Detector::implicit("default"), &all, &parallel::quietly);
         assert_eq!(again, ranking);
+    }
+
+    #[test]
+    fn a_series_too_short_to_judge_is_told_by_no_rows() {
+        let table = table(ROWS_MIN - 1, |_| false, |_, dice| dice.normal());
+        let ranking =
+            tune(&table, &Detector::implicit("default"), &candidates(1), &parallel::quietly);
+        assert!(ranking.entries.iter().all(|entry| entry.rows == 0 && entry.quality.is_nan()));
     }
 
     #[test]

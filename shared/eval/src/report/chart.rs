@@ -121,7 +121,7 @@ fn draw(out: &mut String, bar: &Bar, top: f64, left: f64, step: f64, x: &dyn Fn(
         out,
         "<text x=\"{:.1}\" y=\"{base:.1}\" fill=\"#202020\">{}</text>",
         end + 6.0,
-        number(bar.value, step / 10.0)
+        number(bar.value, step / 20.0)
     );
 }
 

@@ -9,8 +9,8 @@ const CALM: f64 = 0.6;
 const COPIES: u64 = 3;
 /// Rows for each anomaly.
 const SPACING: usize = 120;
-/// So many rows are needed to plant anything.
-const ROWS_MIN: usize = 40;
+/// A series must have so many rows for anything to be planted.
+pub const ROWS_MIN: usize = 40;
 
 /// A kind of anomaly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -29,12 +29,13 @@ pub struct Ended {
     pub took: Duration,
 }
 
-/// Runs `oddwatch ARGS` to its end.
+/// Runs `oddwatch ARGS` to its end, in a folder of its own: without `--data`, `up` leaves its data where it runs.
 pub fn run<A: AsRef<str>>(args: &[A]) -> Ended {
     let folder = tempfile::tempdir().expect("a folder for the output");
     let file = |name: &str| folder.path().join(name);
     let watch = Stopwatch::start();
-    let mut child = command(args, Some(&file("out")), &file("err"));
+    let mut command = command(args, Some(&file("out")), &file("err"));
+    let mut child = command.current_dir(folder.path()).spawn().expect("the binary runs");
     let status = until("end of the command", LIMIT, || ended(&mut child));
     let took = watch.elapsed();
     let text = |name: &str| fs::read_to_string(file(name)).expect("its output is text");
@@ -102,7 +103,7 @@ impl Service {
             .map(|run| folder.join(format!("{name}-{run}.log")))
             .find(|path| !path.exists())
             .expect("the numbers suffice");
-        let child = command(&all, None, &log);
+        let child = command(&all, None, &log).spawn().expect("the binary runs");
         Self { name: name.to_owned(), child, log, http: None, grpc: None }
     }
 
@@ -218,8 +219,8 @@ fn ended(child: &mut Child) -> Option<ExitStatus> {
     child.try_wait().expect("a child can be asked")
 }
 
-/// Starts the binary, without the developer's own settings.
-fn command<A: AsRef<str>>(args: &[A], stdout: Option<&Path>, stderr: &Path) -> Child {
+/// The binary with arguments, without the developer's own settings.
+fn command<A: AsRef<str>>(args: &[A], stdout: Option<&Path>, stderr: &Path) -> Command {
     let create = |path: &Path| File::create(path).expect("an output file can be made");
     let mut command = Command::new(binary());
     command.args(args.iter().map(AsRef::as_ref)).stdin(Stdio::null()).stderr(create(stderr));
@@ -230,7 +231,7 @@ fn command<A: AsRef<str>>(args: &[A], stdout: Option<&Path>, stderr: &Path) -> C
             command.env_remove(&name);
         }
     }
-    command.spawn().expect("the binary runs")
+    command
 }
 
 /// The binary beside this test's own build; `$ODDWATCH_BINARY` names another one. It is built if it is lacking or

@@ -35,8 +35,8 @@ pub enum ChannelError {
     /// It was asked to stop; what was not sent comes again.
     #[error("stopped")]
     Stopped,
-    /// It has been busy for as long as it may be without asking the broker: leave the group, join
-    /// it again and go on with the same [`Place`].
+    /// It has been busy for as long as it may be without asking the broker: rewind, and go on with
+    /// the same [`Place`].
     #[error("the turn is over")]
     TurnOver,
     /// The exchange failed.

@@ -228,6 +228,7 @@ impl ChannelThread {
             let Some(sender) = self.open() else { continue };
             match self.drive(sender, &mut place) {
                 Err(ChannelError::Stopped) => break,
+                // `drive` goes on by itself.
                 Err(ChannelError::TurnOver) => {}
                 Err(ChannelError::Exchange(exchange::Error::Lost { partition, wanted, first })) => {
                     let partition_name = partition.to_string();
@@ -277,6 +278,12 @@ impl ChannelThread {
             match worker.step() {
                 Ok(Step::Full) => thread::sleep(Duration::from_millis(1)),
                 Ok(Step::Worked | Step::Idle) => {}
+                // To leave and join anew would fence one that has replaced this process while it stood still.
+                Err(ChannelError::TurnOver) => {
+                    if let Err(error) = worker.rewind() {
+                        break Err(error);
+                    }
+                }
                 Err(error) => break Err(error),
             }
         };

@@ -45,6 +45,7 @@ pub struct Prior(Kind);
 enum Kind {
     Distance,
     Rarity,
+    Novelty,
 }
 
 impl Prior {
@@ -53,11 +54,15 @@ impl Prior {
     /// Levels of half-space trees.
     pub const RARITY: Self = Self(Kind::Rarity);
 
+    /// Levels of novelty memories, which are comparable between series by themselves.
+    pub const NOVELTY: Self = Self(Kind::Novelty);
+
     /// The rows it counts as.
     fn rows(self) -> f64 {
         match self.0 {
             Kind::Distance => 50.0,
             Kind::Rarity => 20.0,
+            Kind::Novelty => 10_000.0,
         }
     }
 
@@ -66,6 +71,7 @@ impl Prior {
         match self.0 {
             Kind::Distance => (1.203, 2.2, 0.22),
             Kind::Rarity => (3.5, 4.0, 0.25),
+            Kind::Novelty => (0.7, 1.5, 0.28),
         }
     }
 
@@ -82,9 +88,11 @@ impl Prior {
     fn table(self) -> &'static [f64; BINS + 1] {
         static DISTANCE: LazyLock<[f64; BINS + 1]> = LazyLock::new(|| edges(Prior::DISTANCE));
         static RARITY: LazyLock<[f64; BINS + 1]> = LazyLock::new(|| edges(Prior::RARITY));
+        static NOVELTY: LazyLock<[f64; BINS + 1]> = LazyLock::new(|| edges(Prior::NOVELTY));
         match self.0 {
             Kind::Distance => &DISTANCE,
             Kind::Rarity => &RARITY,
+            Kind::Novelty => &NOVELTY,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Scoring of rows: pure, seeded, deterministic. In reading order: a [`Scorer`] turns a row into a
-//! raw score, [`algorithms`] lists them ([`robust_z`], [`half_space_trees`]), [`calibration`] turns raw scores into comparable
-//! ones in [0, 1), [`threshold`] says from which score a row is odd, [`incident`] makes one anomaly
+//! raw score, [`algorithms`] lists them ([`novelty`] is one), [`calibration`] turns raw scores into comparable
+//! ones in [0, 1), [`threshold`] says from which score a row is odd, [`habituation`] what is no alarm of its own, [`incident`] makes one anomaly
 //! of a stretch of odd rows, and [`series`] bundles all of it for one series and one detector.
 //! All that a series has learned can be encoded:
 //! decoded, it goes on with the same bits.
@@ -10,8 +10,11 @@
 
 pub mod algorithms;
 pub mod calibration;
+pub mod explain;
+pub mod habituation;
 pub mod half_space_trees;
 pub mod incident;
+pub mod novelty;
 pub mod robust_z;
 pub mod scorer;
 mod seed;
@@ -22,8 +25,10 @@ pub mod threshold;
 pub use algorithms::{Model, SAMPLES};
 pub use calibration::Calibration;
 pub use domain::encoding::DecodeError;
+pub use habituation::Habituation;
 pub use half_space_trees::HalfSpaceTrees;
 pub use incident::{Incident, Transition};
+pub use novelty::Novelty;
 pub use robust_z::RobustZ;
 pub use scorer::{Assessment, Levels, Row, Scorer};
 pub use seed::seed;

@@ -16,7 +16,9 @@ use domain::{
 pub use window::Window;
 
 use crate::{
-    Assessment, DEVIATION_MAX, SQUARE_MAX, present,
+    Assessment, DEVIATION_MAX, SQUARE_MAX,
+    calibration::Prior,
+    present,
     scorer::{Levels, Row, Scorer, level_of},
 };
 
@@ -44,7 +46,7 @@ pub struct RobustZ {
 }
 
 impl Scorer for RobustZ {
-    const LEVELS: Levels = Levels::Values;
+    const LEVELS: Levels = Levels::Values(Prior::DISTANCE);
 
     fn new(algorithm: &Algorithm, values: usize, _: u64) -> Self {
         let window = algorithm.whole("window");

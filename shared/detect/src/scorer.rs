@@ -51,13 +51,13 @@ pub trait Scorer: Clone + Debug + PartialEq + Sized {
     fn decode(&mut self, bytes: &mut &[u8]) -> Result<(), DecodeError>;
 }
 
-/// What calibration judges, each by its own past. A level is about 0 to 8 with an exponential tail.
+/// What calibration judges, each by its own past. The level of a distance of so many units is ln(1 +
+/// units); a level is about 0 to 8 with an exponential tail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Levels {
-    /// One level for each value, its distance: a value that is wild by habit must not hide a calm
-    /// one.
-    Values,
-    /// The same, and one of the row as a whole behind them.
+    /// One level for each value: one that is wild by habit must not hide a calm one.
+    Values(Prior),
+    /// The same of distances, and one of the row as a whole behind them.
     ValuesAndRow(Prior),
     /// One level of the row.
     Row(Prior),
@@ -66,10 +66,15 @@ pub enum Levels {
 }
 
 impl Levels {
+    /// Whether a value's level is that of its distance from what was expected, in units of deviation.
+    pub(crate) fn are_distances(self) -> bool {
+        matches!(self, Self::Values(Prior::DISTANCE) | Self::ValuesAndRow(_))
+    }
+
     /// How many there are for so many values.
     pub fn count(self, values: usize) -> usize {
         match self {
-            Self::Values => values,
+            Self::Values(_) => values,
             Self::ValuesAndRow(_) => values + 1,
             Self::Row(_) | Self::Raw => 1,
         }
@@ -77,13 +82,13 @@ impl Levels {
 
     /// What is believed, before any was seen, of each of them.
     pub fn priors(self, values: usize) -> impl Iterator<Item = Prior> {
-        let (each, row) = match self {
-            Self::Values => (values, None),
-            Self::ValuesAndRow(prior) => (values, Some(prior)),
-            Self::Row(prior) => (0, Some(prior)),
-            Self::Raw => (0, Some(Prior::DISTANCE)),
+        let (each, of_each, row) = match self {
+            Self::Values(prior) => (values, prior, None),
+            Self::ValuesAndRow(prior) => (values, Prior::DISTANCE, Some(prior)),
+            Self::Row(prior) => (0, prior, Some(prior)),
+            Self::Raw => (0, Prior::DISTANCE, Some(Prior::DISTANCE)),
         };
-        std::iter::repeat_n(Prior::DISTANCE, each).chain(row)
+        std::iter::repeat_n(of_each, each).chain(row)
     }
 }
 

@@ -12,8 +12,9 @@ use judge::Test;
 use limits::Limits;
 
 use crate::{
-    Assessment, Bar, Incident, Model, STATE_VERSION, Transition, algorithms,
+    Assessment, Bar, Habituation, Incident, Model, STATE_VERSION, Transition, algorithms,
     calibration::{for_largest, of_largest, score_of},
+    habituation::Alarm,
     scorer::{Levels, Row, level_of, top},
     standard::Standard,
 };
@@ -22,6 +23,8 @@ use crate::{
 const MODEL_ROWS_MIN: u64 = 8;
 /// The expected range of a value reaches so many units where the value has no level of its own.
 const RANGE: f64 = 4.0;
+/// A row that asks for an alarm less than this opens no anomaly.
+const ALARM: f64 = 0.5;
 /// A happening past the threshold adds this share of the threshold's share to the chance of its like,
 /// however young the series: some three equal bursts are news, after that they are known.
 const HAPPENING: f64 = 1.0 / 3.0;
@@ -31,6 +34,9 @@ const HAPPENING: f64 = 1.0 / 3.0;
 pub struct Verdict<'a> {
     /// The calibrated score in [0, 1).
     pub score: f64,
+    /// In [0, 1): how much it asks for an alarm. 0.5 at the threshold, less the more alarms there
+    /// were of late, 0 while the last one rests.
+    pub alert: f64,
     /// The raw score in the algorithm's own unit.
     pub raw: f64,
     /// In [0, 1]: how much the model has seen.
@@ -84,6 +90,7 @@ pub struct SeriesModel {
     tests: Box<[Test]>,
     bar: Bar,
     limits: Limits,
+    habituation: Habituation,
     incident: Incident,
     /// How many rows in a row were past the threshold or went on with an anomaly.
     run: u32,
@@ -104,6 +111,7 @@ impl SeriesModel {
             usual: usual_of(levels),
             tests: levels.priors(values).map(|prior| Test::new(prior, largest)).collect(),
             limits: Limits::new(detector),
+            habituation: Habituation::new(detector),
             incident: Incident::new(detector),
             run: 0,
             rows: 0,
@@ -136,7 +144,8 @@ impl SeriesModel {
         let (surprise, count) = self.judge(row.values, out);
         let (score, threshold) = (score_of(surprise), self.bar.score());
         let past = known && surprise >= self.bar.surprise();
-        let muted = if past { self.muted(row, out) } else { None };
+        let alarm = self.habituation.judge(surprise, self.bar.surprise());
+        let muted = if past { self.muted(row, alarm, out) } else { None };
         let is_anomaly = past && muted.is_none();
         let mut transition = None;
         if learn {
@@ -145,6 +154,7 @@ impl SeriesModel {
                 transition = self.incident.step(score, threshold, is_anomaly, log_time);
                 let opened = transition.is_some_and(|step| step.phase == Phase::Opened);
                 let odd = is_anomaly || self.incident.goes_on();
+                self.habituation.learn(surprise, alarm);
                 self.learn(row, Odd { odd, count, alert: opened.then_some(surprise) }, out);
             } else {
                 // Nothing is known of the row, nothing can be learned from it.
@@ -153,6 +163,7 @@ impl SeriesModel {
         }
         Verdict {
             score,
+            alert: if known { alarm.alert } else { 0.0 },
             raw: out.raw,
             confidence: out.confidence,
             threshold,
@@ -176,13 +187,14 @@ impl SeriesModel {
                 count += 1.0;
             }
         }
-        let of_values = matches!(self.model.levels(), Levels::Values | Levels::ValuesAndRow(_));
-        if of_values {
+        let levels = self.model.levels();
+        if matches!(levels, Levels::Values(_) | Levels::ValuesAndRow(_)) {
             self.attribute(row, out);
         }
         for value in 0..self.values {
-            // An algorithm that judges rows as a whole has no range of its own for a value.
-            out.widen(value, if of_values { self.tests[value].reach } else { RANGE });
+            // Only a distance says where its range ends.
+            let reach = if levels.are_distances() { self.tests[value].reach } else { RANGE };
+            out.widen(value, reach);
         }
         (if count > 0.0 { of_largest(largest, count) } else { 0.0 }, count)
     }
@@ -204,11 +216,18 @@ impl SeriesModel {
     }
 
     /// Why a row past the threshold is no anomaly, if it is none.
-    fn muted(&self, row: Row<'_>, out: &Assessment) -> Option<Muted> {
+    fn muted(&self, row: Row<'_>, alarm: Alarm, out: &Assessment) -> Option<Muted> {
         if self.model.rows() < self.warm_up {
             return Some(Muted::WarmUp);
         }
-        self.limits.mutes(row, out)
+        let tired = if alarm.rests {
+            Some(Muted::Rest)
+        } else {
+            (alarm.alert < ALARM).then_some(Muted::Habituated)
+        };
+        // They keep an anomaly from opening, not from going on.
+        let tired = tired.filter(|_| !self.incident.is_open());
+        self.limits.mutes(row, out).or(tired)
     }
 
     fn learn(&mut self, row: Row<'_>, judged: Odd, seen: &Assessment) {
@@ -242,6 +261,7 @@ impl SeriesModel {
         put(&(self.values, self.seed.to_le_bytes(), self.warm_up, self.run, self.rows), out);
         self.bar.encode(out);
         self.limits.encode(out);
+        self.habituation.encode(out);
         self.incident.encode(out);
         self.model.encode(out);
         self.usual.iter().for_each(|usual| usual.encode(out));
@@ -270,8 +290,12 @@ impl SeriesModel {
         let seed = u64::from_le_bytes(seed);
         let rows = take_count(bytes, "number of rows")?;
         let bar = Bar::decode(bytes)?;
-        // Version 1 knew none.
-        let limits = if version < 2 { Limits::new(detector) } else { Limits::decode(bytes)? };
+        // Version 1 knew neither.
+        let (limits, habituation) = if version < 2 {
+            (Limits::new(detector), Habituation::new(detector))
+        } else {
+            (Limits::decode(bytes)?, Habituation::decode(bytes)?)
+        };
         let incident = Incident::decode(bytes)?;
         let model = Model::decode(&algorithm, values, seed, bytes)?;
         let levels = model.levels();
@@ -288,6 +312,7 @@ impl SeriesModel {
             tests,
             bar,
             limits,
+            habituation,
             incident,
             run,
             rows,
@@ -304,6 +329,7 @@ impl SeriesModel {
         self.warm_up = u64::from(detector.warm_up);
         self.bar.reconfigure(detector.threshold);
         self.limits = Limits::new(detector);
+        self.habituation.reconfigure(detector);
         self.incident.reconfigure(detector);
     }
 
@@ -376,8 +402,13 @@ mod tests {
         for algorithm in &*SAMPLES {
             let (model, steps) = series(algorithm, 400);
             let phases: Vec<_> = steps.iter().map(|(at, step)| (*at, step.phase)).collect();
-            assert_eq!(phases, [(200, Phase::Opened), (214, Phase::Cleared)], "{algorithm:?}");
-            assert_eq!((steps[1].1.first_row, steps[1].1.rows, steps[1].1.revision), (201, 10, 2));
+            // The burst ends at row 210; five calm rows clear it, once what holds on to it has faded.
+            let [(200, Phase::Opened), (cleared @ 214..230, Phase::Cleared)] = phases[..] else {
+                panic!("{algorithm}: {phases:?}");
+            };
+            let last = steps[1].1;
+            assert_eq!((last.first_row, last.row, last.revision), (201, cleared + 1, 2));
+            assert!((1..=last.row - 204).contains(&last.rows), "{algorithm}: {last:?}");
             assert_eq!((model.rows(), model.is_open()), (400, false));
             assert_eq!(series(algorithm, 400).1, steps, "the same again");
         }

@@ -52,11 +52,16 @@ pub enum Muted {
     Small,
     /// It is a quiet time.
     Quiet,
+    /// The last anomaly was too much like it a short time ago.
+    Rest,
+    /// There were too many anomalies of late.
+    Habituated,
 }
 
 impl Muted {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::WarmUp, Self::Direction, Self::Small, Self::Quiet];
+    pub const ALL: [Self; 6] =
+        [Self::WarmUp, Self::Direction, Self::Small, Self::Quiet, Self::Rest, Self::Habituated];
 
     /// The name that users see.
     pub fn name(self) -> &'static str {
@@ -65,6 +70,8 @@ impl Muted {
             Self::Direction => "direction",
             Self::Small => "small",
             Self::Quiet => "quiet",
+            Self::Rest => "rest",
+            Self::Habituated => "habituated",
         }
     }
 }

@@ -303,7 +303,8 @@ pub trait Member: Send {
     /// Begins reading an assigned partition.
     ///
     /// # Errors
-    /// `Lost` if [`Start::At`] or the committed offset lies below the first offset kept.
+    /// `Lost` if [`Start::At`] or the committed offset lies below the first offset kept; `Unavailable`: it may be
+    /// tried again later, the partition waits on.
     fn start(&mut self, partition: &Partition, start: Start) -> Result<(), Error>;
 
     /// Writes outputs and the offsets of everything delivered (not of replay), all or nothing. Partitions

@@ -6,6 +6,7 @@
 
 use std::{
     any::Any,
+    collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
     time::Duration,
 };
@@ -48,6 +49,8 @@ pub struct Worker<P> {
     suspects: Suspects,
     /// How many partitions are loading.
     loading: usize,
+    /// Loaded, but the exchange could not be asked to start them.
+    waiting: BTreeMap<Partition, Start>,
     progress: Progress,
     counts: Counts,
 }
@@ -70,6 +73,7 @@ impl<P: Processor> Worker<P> {
             uncommitted: None,
             suspects: Suspects::default(),
             loading: 0,
+            waiting: BTreeMap::new(),
             progress,
             counts,
         }
@@ -94,6 +98,9 @@ impl<P: Processor> Worker<P> {
             return self.commit(uncommitted);
         }
         self.start_loaded()?;
+        for (partition, start) in std::mem::take(&mut self.waiting) {
+            self.start(&partition, start)?;
+        }
         let event = match self.member.poll(&self.poll_limits()) {
             Err(Error::Unavailable { what }) => {
                 tracing::warn!(what, "exchange unavailable, trying again");
@@ -120,6 +127,7 @@ impl<P: Processor> Worker<P> {
                 );
                 for partition in &partitions {
                     self.processor.drop_partition(partition);
+                    self.waiting.remove(partition);
                     self.progress.revoked(partition);
                 }
                 Ok(Step::Worked)
@@ -139,6 +147,14 @@ impl<P: Processor> Worker<P> {
                 self.commit(Uncommitted { outputs, partitions: vec![] })
             }
         }
+    }
+
+    /// Makes everything come again, in place of a batch that the processor has refused by an error of its own.
+    ///
+    /// # Errors
+    /// What the exchange could not get over.
+    pub fn rewind(&mut self) -> Result<(), P::Error> {
+        Ok(self.member.rewind()?)
     }
 
     /// Steps until `stop` says so, then leaves the group. The batch in hand is committed first, unless the
@@ -201,13 +217,25 @@ impl<P: Processor> Worker<P> {
     }
 
     fn start(&mut self, partition: &Partition, start: Start) -> Result<(), P::Error> {
-        self.progress.started(partition, start);
+        // One question without an answer, which takes seconds, is enough for a turn.
+        if !self.waiting.is_empty() {
+            self.waiting.insert(partition.clone(), start);
+            return Ok(());
+        }
         match self.member.start(partition, start) {
             Err(Error::Lost { wanted, first, .. }) => {
                 let start = self.processor.lost(partition, wanted, first)?;
-                Ok(self.member.start(partition, start)?)
+                self.start(partition, start)
             }
-            started => Ok(started?),
+            Err(Error::Unavailable { what }) => {
+                tracing::warn!(what, "exchange unavailable, trying again");
+                self.waiting.insert(partition.clone(), start);
+                Ok(())
+            }
+            started => {
+                self.progress.started(partition, start);
+                Ok(started?)
+            }
         }
     }
 

@@ -229,6 +229,8 @@ fn encode_detector(d: &Detector) -> v1::DetectorDefinition {
         deviation_min: d.deviation_min,
         deviation_share_min: d.deviation_share_min,
         quiet: d.quiet.iter().map(encode_quiet).collect(),
+        rest_rows: d.rest_rows,
+        habituation: d.habituation,
     }
 }
 
@@ -255,6 +257,8 @@ fn decode_detector(d: v1::DetectorDefinition) -> Result<Detector, DecodeError> {
         deviation_min: d.deviation_min,
         deviation_share_min: d.deviation_share_min,
         quiet: d.quiet.iter().map(decode_quiet).collect::<Result<_, _>>()?,
+        rest_rows: d.rest_rows,
+        habituation: d.habituation,
         name: d.name,
         stream: d.stream,
         window: (!d.window.is_empty()).then_some(d.window),

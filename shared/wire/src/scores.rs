@@ -167,6 +167,8 @@ fn encode_muted(why: Muted) -> v1::Muted {
         Muted::Direction => v1::Muted::Direction,
         Muted::Small => v1::Muted::Small,
         Muted::Quiet => v1::Muted::Quiet,
+        Muted::Rest => v1::Muted::Rest,
+        Muted::Habituated => v1::Muted::Habituated,
     }
 }
 
@@ -176,6 +178,8 @@ fn decode_muted(why: v1::Muted) -> Result<Muted, DecodeError> {
         v1::Muted::Direction => Muted::Direction,
         v1::Muted::Small => Muted::Small,
         v1::Muted::Quiet => Muted::Quiet,
+        v1::Muted::Rest => Muted::Rest,
+        v1::Muted::Habituated => Muted::Habituated,
         v1::Muted::Unspecified => return Err(malformed(NAME, "unknown reason of a muted entry")),
     })
 }

@@ -4,6 +4,7 @@
 
 mod edges;
 mod manifests;
+mod mistakes;
 mod sources;
 
 use std::path::{Path, PathBuf};

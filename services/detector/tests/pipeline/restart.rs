@@ -2,7 +2,7 @@
 
 use domain::LOG_TIME_END;
 
-use crate::world::{Rec, World, calm, detector, settle};
+use crate::world::{Rec, Scored, World, calm, detector, settle};
 
 /// Everything that happens to the detector: anomalies, late rows, drift, silence, changed definitions, refusals.
 fn story() -> World {
@@ -85,4 +85,70 @@ fn a_restart_from_a_snapshot_changes_nothing() {
         assert!(world.exact() == expected, "after {steps} steps");
     }
     assert!(restored > 20, "only {restored} restores had a snapshot");
+}
+
+/// Three starts, each with its limit: room for two series, for all, for two again.
+const STARTS: [u64; 3] = [14_000, 10_000_000, 14_000];
+
+/// Rows of ever more series, as they came after each of the starts.
+fn limited() -> World {
+    let mut world = World::new(&detector("a", ""));
+    for (start, keys) in [["a", "b", "c"], ["c", "d", "e"], ["a", "e", "f"]].iter().enumerate() {
+        world.limit(STARTS[start]);
+        for at in 1..=30 {
+            let rows = keys.map(|key| Rec { key, ..calm(start as i64 * 30 + at) });
+            world.send(&rows);
+        }
+    }
+    world
+}
+
+#[test]
+fn a_restart_with_other_limits_changes_no_replay() {
+    let whole = limited();
+    whole.run().unwrap();
+    let expected = whole.exact();
+    let scored = |key: &str| {
+        let is_of = |one: &&Scored| &*one.series.key == key;
+        whole.scores().iter().filter(is_of).count()
+    };
+    // The third found no room until the second start, the sixth never.
+    assert_eq!(["a", "b", "c", "d", "e", "f"].map(scored), [60, 30, 30, 30, 60, 0]);
+    assert_eq!(whole.refusals().len(), 60);
+    for steps in (1..94).step_by(4) {
+        for (now, snapshots) in [(0, false), (14_000, false), (10_000_000, false), (0, true)] {
+            let mut world = limited();
+            if snapshots {
+                world.keep_snapshots();
+            }
+            let mut first = world.worker(1);
+            for _ in 0..steps {
+                first.step().unwrap();
+            }
+            drop(first);
+            world.config.model_bytes_max = now;
+            settle(&mut world.worker(7)).unwrap();
+            let case = format!("{now} bytes after {steps} steps, snapshots: {snapshots}");
+            assert!(world.exact() == expected, "{case}");
+        }
+    }
+}
+
+#[test]
+fn an_anomaly_that_a_snapshot_found_open_ends_by_silence() {
+    let says = "threshold = { score = 0.6 }\nclear_after = 9\nsilence_ms = 15";
+    let mut world = World::new(&detector("a", says));
+    world.keep_snapshots();
+    (1..=100).for_each(|at| world.send(&[calm(at)]));
+    let opened_at = world.items();
+    (101..=103).for_each(|at| world.send(&[Rec { values: vec![("v", 1e6)], ..calm(at) }]));
+    // Nothing more of its series, but enough for snapshots.
+    (104..=163).for_each(|at| world.send(&[Rec { key: "other", ..calm(at) }]));
+    settle(&mut world.worker(1)).unwrap();
+    assert!(world.kept() > Some(opened_at + 5), "{:?}", world.kept());
+    assert!(!world.lives().iter().any(|line| line.ends_with("silent")), "{:?}", world.lives());
+
+    world.tick(900 * 1000);
+    settle(&mut world.worker(1)).unwrap();
+    assert!(world.lives().iter().any(|line| line.ends_with("silent")), "{:?}", world.lives());
 }

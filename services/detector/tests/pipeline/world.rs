@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use bytes::Bytes;
 use control::{SetupOptions, parse_definitions, set_up};
 use domain::{
-    Anomaly, Batch, Definition, Drift, Flags, Id, Item, Micros, Origin, Position, Reason, Row,
-    Score, ScoreItem, SeriesRef, Topics,
+    Anomaly, Batch, Definition, Drift, Flags, Id, Item, Limits, Micros, Origin, Position, Reason,
+    Row, Score, ScoreItem, SeriesRef, Topics,
 };
 use exchange::{
     Exchange, FollowFrom, MemoryExchange, MemoryOptions, Output, Partition, PollLimits, Step,
@@ -100,6 +100,16 @@ impl World {
         self.version = log.latest().version;
     }
 
+    /// A start with another limit, which is in force from the next row on.
+    pub(crate) fn limit(&mut self, model_bytes_max: u64) {
+        let most = u64::MAX;
+        let limits =
+            Limits { series_max: most, features_max: most, held_rows_max: most, model_bytes_max };
+        let limits = Definition::Limits(limits);
+        self.version = self.append("control", wire::control::encode_definition(&limits, 0)) + 1;
+        self.config.model_bytes_max = usize::try_from(model_bytes_max).unwrap();
+    }
+
     /// Removes a definition.
     pub(crate) fn remove(&mut self, key: &str) {
         let removed = Definition::Removed(key.into());
@@ -187,6 +197,11 @@ impl World {
         let config = SaverConfig { input_bytes: 1, slice_bytes: 64, kept: 2, ..Default::default() };
         let store = Arc::new(Store::memory());
         self.snapshots = Some(Snapshots { store, config, inline: true });
+    }
+
+    /// How many items were sent.
+    pub(crate) fn items(&self) -> u64 {
+        self.items
     }
 
     /// The input offset of the newest snapshot.

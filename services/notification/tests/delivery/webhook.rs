@@ -13,6 +13,7 @@ use axum::{
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use bytes::Bytes;
 use domain::{ChannelKind, Definition, Phase};
+use exchange::PollLimits;
 use hmac::{Hmac, Mac as _};
 use oddwatch_notification::NotificationConfig;
 use sha2::Sha256;
@@ -208,6 +209,27 @@ fn a_turn_that_ends_repeats_nothing_that_was_taken() {
     let config =
         NotificationConfig { turn_ms_max: 20, backoff_ms: 60, backoff_ms_max: 60, ..config() };
     check(&answers, config, &["a", "b", "b", "b", "b", "b"]);
+}
+
+/// As after standing still for long: the turn is over, and another process has come under the same name.
+#[test]
+fn a_turn_that_ends_overrules_no_successor() {
+    let (world, runtime) = (World::new(), runtime());
+    let mut receiver = Receiver::start(&runtime, &[], Answer::Status(500));
+    world.define(&[receiver.channel("c")]);
+    let config =
+        NotificationConfig { turn_ms_max: 20, backoff_ms: 60, backoff_ms_max: 60, ..config() };
+    let channels = world.channels(config, &runtime);
+    world.alert(&opened("a"));
+    assert!(receiver.next(&runtime).is("a", 1));
+    let mut successor = world.successor("c");
+    for _ in 0..200 {
+        successor.poll(&PollLimits::default()).expect("it is not fenced");
+        if channels.have_ended() {
+            return;
+        }
+    }
+    panic!("the channel does not notice that it was replaced");
 }
 
 #[test]

@@ -18,11 +18,12 @@ use domain::{
     Severity, Topics,
 };
 use exchange::{
-    Append as _, Exchange, FaultHook, FollowFrom, MemoryExchange, MemoryOptions, Message, Output,
-    PollLimits, Step, Worker,
+    Append as _, Exchange, FaultHook, FollowFrom, Member, MemoryExchange, MemoryOptions, Message,
+    Output, PollLimits, Step, Worker,
 };
 use oddwatch_notification::{
-    ChannelRuntime, DEFAULTS, NotificationConfig, NotificationProcessor, channel_workers, group,
+    ChannelRuntime, DEFAULTS, NotificationConfig, NotificationProcessor, channel_group,
+    channel_workers, group,
 };
 use runtime::{Clock, Stop};
 use tokio::runtime::Runtime;
@@ -140,6 +141,11 @@ impl World {
     }
 
     /// Runs the defined channels.
+    /// Another process of the same name, of which only the channel `name` is here.
+    pub(crate) fn successor(&self, name: &str) -> Box<dyn Member> {
+        self.exchange.join(&channel_group(&self.topics, name, "test")).unwrap()
+    }
+
     pub(crate) fn channels(&self, config: NotificationConfig, runtime: &Runtime) -> Channels {
         let stop = Stop::default();
         let shared =
@@ -165,6 +171,13 @@ impl Channels {
         let (done, is_done) = mpsc::sync_channel(1);
         thread::spawn(move || done.send(thread.join().unwrap()));
         is_done.recv_timeout(within).expect("channels did not stop in time").unwrap();
+    }
+}
+
+impl Channels {
+    /// Whether they have ended by themselves.
+    pub(crate) fn have_ended(&self) -> bool {
+        self.thread.as_ref().is_some_and(thread::JoinHandle::is_finished)
     }
 }
 

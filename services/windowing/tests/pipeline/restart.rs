@@ -1,6 +1,7 @@
 //! A restart anywhere changes nothing: what two workers wrote is what one would have written.
 
 use domain::LOG_TIME_END;
+use oddwatch_windowing::WindowingConfig;
 
 use crate::{
     step,
@@ -81,4 +82,55 @@ fn a_restart_from_a_snapshot_changes_nothing() {
         assert!(world.exact() == expected, "after {steps} steps");
     }
     assert!(restored > 20, "only {restored} restores had a snapshot");
+}
+
+const TIGHT: WindowingConfig = WindowingConfig { series_max: 2, features_max: 1, held_rows_max: 3 };
+const WIDE: WindowingConfig = WindowingConfig { series_max: 9, features_max: 9, held_rows_max: 99 };
+
+/// Records that meet every limit, as they came after three starts: with tight limits, with wide ones, and again.
+fn limited() -> World {
+    let mut world = World::stream("lateness_ms = 8");
+    for (start, limits) in [TIGHT, WIDE, TIGHT].into_iter().enumerate() {
+        world.limit(limits);
+        let keys = [["a", "b", "c"], ["c", "d", "e"], ["a", "e", "f"]][start];
+        for at in start as i64 * 30 + 1..=start as i64 * 30 + 30 {
+            let of = |key| Rec { key, at_ms: at - at % 5, log_ms: at, ..rec(at, at as f64) };
+            let wide = Rec { values: vec![("v", 1.0), ("w", 2.0)], ..of(keys[0]) };
+            world.send(&keys.map(of));
+            if at % 7 == 0 {
+                world.send(&[wide]);
+            }
+        }
+    }
+    world.tick("records/0", LOG_TIME_END);
+    world
+}
+
+#[test]
+fn a_restart_with_other_limits_changes_no_replay() {
+    let whole = limited();
+    whole.run().unwrap();
+    let expected = whole.exact();
+    let with = |part: &str| expected.iter().filter(|line| line.contains(part)).count();
+    // The third series is refused until the second start, the sixth always.
+    assert_eq!(with("TooManySeries"), 60);
+    // Eight are too wide; six waited in a series that had been let grow, until the limit was tight again.
+    assert_eq!(with("TooManyFeatures"), 14);
+    for steps in (1..108).step_by(4) {
+        for (now, snapshots) in [(TIGHT, false), (WIDE, false), (TIGHT, true), (WIDE, true)] {
+            let mut world = limited();
+            if snapshots {
+                world.keep_snapshots();
+            }
+            let mut first = world.worker(1);
+            for _ in 0..steps {
+                first.step().unwrap();
+            }
+            drop(first);
+            world.config = now.clone();
+            settle(&mut world.worker(7)).unwrap();
+            let case = format!("{now:?} after {steps} steps, snapshots: {snapshots}");
+            assert!(world.exact() == expected, "{case}");
+        }
+    }
 }

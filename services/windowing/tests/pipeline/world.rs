@@ -9,7 +9,8 @@ use std::{
 use bytes::Bytes;
 use control::{ControlLog, SetupOptions, parse_definitions, set_up};
 use domain::{
-    Batch, Definition, Drift, Flags, Item, Micros, Origin, Position, Reason, Row, SeriesRef, Topics,
+    Batch, Definition, Drift, Flags, Item, Limits, Micros, Origin, Position, Reason, Row,
+    SeriesRef, Topics,
 };
 use exchange::{
     Exchange, FollowFrom, MemoryExchange, MemoryOptions, Output, Partition, PollLimits, Step,
@@ -115,6 +116,20 @@ impl World {
         let definitions = parse_definitions("test.toml", text).unwrap();
         let log = set_up(&self.exchange, &self.setup, &definitions, 0).unwrap();
         self.version = log.latest().version;
+    }
+
+    /// A start with other limits, which are in force from the next record on.
+    pub(crate) fn limit(&mut self, limits: WindowingConfig) {
+        let WindowingConfig { series_max, features_max, held_rows_max } = limits;
+        let written = Definition::Limits(Limits {
+            series_max: series_max as u64,
+            features_max: features_max as u64,
+            held_rows_max: held_rows_max as u64,
+            model_bytes_max: u64::MAX,
+        });
+        let written = self.append("control", wire::control::encode_definition(&written, 0));
+        self.version = written + 1;
+        self.config = limits;
     }
 
     /// Removes a definition.

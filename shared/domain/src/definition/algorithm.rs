@@ -35,6 +35,15 @@ const fn whole(
     Parameter { name, default, least, most, whole: true, about }
 }
 
+const fn real(
+    name: &'static str,
+    default: f64,
+    range: (f64, f64),
+    about: &'static str,
+) -> Parameter {
+    Parameter { name, default, least: range.0, most: range.1, whole: false, about }
+}
+
 macro_rules! kinds {
     ($($kind:ident = $number:literal $name:literal $about:literal [$($parameter:expr),* $(,)?];)+) => {
         /// What can be run. The numbers go into snapshots and are never given to another one.
@@ -75,6 +84,24 @@ kinds! {
         whole("trees", 25, (1, 200), "number of trees"),
         whole("depth", 10, (1, 15), "depth of each tree"),
         whole("window", 250, (16, 100_000), "rows per window"),
+    ];
+    Novelty = 3 "novelty" "Distance of a value's features from a bounded memory of what they were." [
+        real("radius", 0.055, (0.001, 1.0), "radius of a prototype, as a share of the scale"),
+        real("rate", 0.03, (0.0, 1.0), "how far a prototype moves towards what it is like"),
+        real("creep_rows", 1e4, (10.0, 1e9), "rows in which a range creeps inwards by itself"),
+        real("widen", 3.0, (0.01, 1e6), "a row widens a range by so many ranges at most"),
+        real("blend", 0.2, (0.0, 1.0), "how much of a scale is mean deviation and not range"),
+        real("floor", 0.05, (0.0, 1.0), "least scale, as a share of the range of the values"),
+        real("gain", 1.7, (0.0, 100.0), "evidence for each e-fold of distance beyond the radius"),
+        real("spike", 1.0, (0.0, 100.0), "evidence for each e-fold of ranges beyond all before"),
+        real("tau_rows", 10.0, (0.1, 1e6), "rows in which evidence fades to 1/e"),
+        real("noise", 1.0, (0.0, 100.0), "how much mean evidence lowers evidence"),
+        real("noise_rows", 1000.0, (1.0, 1e9), "rows of that mean"),
+        real("short_rows", 24.0, (4.0, 120.0), "rows of a short block, five minutes apart"),
+        real("long_rows", 96.0, (12.0, 124.0), "rows of a long block, five minutes apart"),
+        real("rough_rows", 32.0, (8.0, 250.0), "rows of the rough block, five minutes apart"),
+        real("scale", 0.5, (0.0, 1.0), "power by which the interval shortens blocks"),
+        real("clock", 0.083, (0.001, 1.0), "part of an hour's bin that a row fills"),
     ];
 }
 

@@ -142,6 +142,13 @@ pub struct Detector {
     /// So many rows in a row below four fifths of the threshold end an anomaly; 1 to 10,000.
     #[serde(default = "default_clear_after")]
     pub clear_after: u32,
+    /// After so many rows an anomaly as odd as the last one may open again, a clearly odder one at once; 0 to
+    /// 100,000.
+    #[serde(default = "default_rest_rows")]
+    pub rest_rows: u32,
+    /// Each anomaly of late makes the next one harder to open by this share; 0 to 10.
+    #[serde(default = "default_habituation")]
+    pub habituation: f64,
     /// An open anomaly of a series that is silent for so long (log time) is cleared, in milliseconds.
     #[serde(default = "default_silence_ms")]
     pub silence_ms: u64,
@@ -170,6 +177,8 @@ impl Detector {
             deviation_share_min: 0.0,
             quiet: vec![],
             clear_after: default_clear_after(),
+            rest_rows: default_rest_rows(),
+            habituation: default_habituation(),
             silence_ms: default_silence_ms(),
             warm_up: default_warm_up(),
             on_drift: DriftPolicy::default(),
@@ -211,6 +220,12 @@ impl Detector {
         if !(1..=10_000).contains(&self.clear_after) {
             return invalid(what("clear_after"), "must be from 1 to 10000");
         }
+        if self.rest_rows > 100_000 {
+            return invalid(what("rest_rows"), "must be from 0 to 100000");
+        }
+        if !(0.0..=10.0).contains(&self.habituation) {
+            return invalid(what("habituation"), "must be from 0 to 10");
+        }
         self.algorithm.check(&what("algorithm"))
     }
 }
@@ -220,6 +235,12 @@ fn yes() -> bool {
 }
 fn default_clear_after() -> u32 {
     5
+}
+fn default_rest_rows() -> u32 {
+    28
+}
+fn default_habituation() -> f64 {
+    0.1
 }
 fn default_silence_ms() -> u64 {
     10 * 60_000

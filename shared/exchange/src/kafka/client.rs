@@ -138,16 +138,15 @@ pub(super) fn reason(error: &KafkaError) -> String {
     }
 }
 
-/// Whether a code says that another client has taken over the name.
-pub(super) fn is_taken_over(code: Code) -> bool {
-    matches!(code, Code::Fenced | Code::ProducerFenced | Code::FencedInstanceId)
+/// Whether a code says that a producer was fenced; one about its epoch is the other way of saying it.
+pub(super) fn is_fenced(code: Code) -> bool {
+    matches!(code, Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch)
 }
 
 /// What the caller is told when a client has died of a fatal error, `None` while it lives.
 pub(super) fn death<C: ClientContext>(client: &Client<C>, group: &Group) -> Option<Error> {
     let (code, text) = client.fatal_error()?;
-    // A fatal error about the epoch is the other way of saying it.
-    let taken_over = is_taken_over(code) || code == Code::InvalidProducerEpoch;
+    let taken_over = is_fenced(code) || code == Code::FencedInstanceId;
     Some(if taken_over { fenced(group) } else { Error::Fatal { what: text } })
 }
 

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use rdkafka::{Offset as RawOffset, TopicPartitionList, consumer::Consumer};
+use rdkafka::{
+    Offset as RawOffset, TopicPartitionList,
+    consumer::{Consumer, ConsumerGroupMetadata},
+};
 
 use super::{
     client::{self, fatal},
@@ -64,31 +67,63 @@ impl KafkaMember {
         fault: Option<Fault>,
     ) -> Result<(), Failure> {
         let consumer = self.reader.consumer();
-        if consumer.assignment_lost() {
+        if consumer.assignment_lost() || self.reader.is_fenced() {
             return Err(Failure::Abort("the group has taken the partitions away".into()));
         }
         if let Some(death) = client::death(consumer.client(), &self.reader.group) {
             return Err(Failure::End(death));
         }
-        let Some(metadata) = consumer.group_metadata() else {
-            let what = "the consumer has no group".to_owned();
-            return Err(Failure::End(Error::Fatal { what }));
-        };
+        let metadata = self.metadata().map_err(Failure::End)?;
         let list = list(offsets).map_err(Failure::End)?;
-        match self.writer.transact(&outputs.messages, &list, &metadata, fault) {
-            Err(Failure::GivenUp(reason)) => {
-                // If it was not the broker but another process, that one has our seat in the group, too.
-                if let Some(death) = client::death(consumer.client(), &self.reader.group) {
-                    return Err(Failure::End(death));
-                }
-                match self.writer.reopen() {
-                    Ok(()) => Err(Failure::Abort(reason)),
-                    Err(Error::Unavailable { what }) => Err(Failure::End(Error::Fatal { what })),
-                    Err(error) => Err(Failure::End(error)),
-                }
+        let reason = match self.writer.transact(&outputs.messages, &list, &metadata, fault) {
+            Err(Failure::Fenced(reason)) => {
+                self.check_name().map_err(Failure::End)?;
+                reason
             }
-            done => done,
+            Err(Failure::GivenUp(reason)) => {
+                if self.reader.is_fenced() {
+                    self.check_name().map_err(Failure::End)?;
+                }
+                reason
+            }
+            done => return done,
+        };
+        match self.writer.reopen() {
+            Ok(()) => {
+                Err(Failure::Abort(format!("the broker has given up a transaction: {reason}")))
+            }
+            Err(Error::Unavailable { what }) => Err(Failure::End(Error::Fatal { what })),
+            Err(error) => Err(Failure::End(error)),
         }
+    }
+
+    fn metadata(&self) -> Result<ConsumerGroupMetadata, Error> {
+        let metadata = self.reader.consumer().group_metadata();
+        metadata.ok_or_else(|| Error::Fatal { what: "the consumer has no group".into() })
+    }
+
+    /// Ends a member in whose place another one has come. That a consumer or one producer was fenced does not
+    /// prove it: a broker fences the producer of a transaction that it gives up, and a static member that joins anew
+    /// after an outage, even a zombie, fences whoever sits on its seat. But whoever joins under our name opens both
+    /// producers first.
+    fn check_name(&self) -> Result<(), Error> {
+        let group = &self.reader.group;
+        let Some(topic) = group.topics.first() else { return Err(client::fenced(group)) };
+        let probe = Committed { offset: 0, metadata: String::new() };
+        let offsets = list(&[(Partition::new(Arc::clone(topic), 0), probe)])?;
+        match self.writer.is_ours(&offsets, &self.metadata()?) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(client::fenced(group)),
+            Err(failure) => Err(failure.into_error()),
+        }
+    }
+
+    /// Takes the seat in the group back from a member that is not, or no more, of our name.
+    fn rejoin(&mut self) -> Result<(), Error> {
+        self.check_name()?;
+        let Group { name: group, member, .. } = &self.reader.group;
+        tracing::warn!(group, member, "the group had another member for this one, joining anew");
+        self.reader.rejoin()
     }
 }
 
@@ -108,7 +143,14 @@ fn list(offsets: &[(Partition, Committed)]) -> Result<TopicPartitionList, Error>
 
 impl Member for KafkaMember {
     fn poll(&mut self, limits: &PollLimits) -> Result<Event, Error> {
-        self.reader.poll(limits)
+        match self.reader.poll(limits) {
+            Err(Error::Fenced { .. }) => {
+                self.rejoin()?;
+                // What is gone is told next.
+                Ok(Event::Idle(vec![]))
+            }
+            polled => polled,
+        }
     }
 
     fn start(&mut self, partition: &Partition, start: Start) -> Result<(), Error> {
@@ -120,7 +162,15 @@ impl Member for KafkaMember {
         if outputs.messages.is_empty() && offsets.is_empty() {
             return Ok(CommitOutcome::Committed);
         }
-        self.reader.cluster.check_sizes(&outputs.messages)?;
+        match self.reader.cluster.check_sizes(&outputs.messages) {
+            Err(Error::Unavailable { what }) => {
+                // A commit has no word for "later"; the next poll does.
+                tracing::warn!(what, "exchange unavailable, partitions rewound");
+                self.rewind()?;
+                return Ok(CommitOutcome::Rewound);
+            }
+            checked => checked?,
+        }
         self.write(outputs, offsets)
     }
 
@@ -141,7 +191,14 @@ impl Member for KafkaMember {
     }
 
     fn rewind(&mut self) -> Result<(), Error> {
-        self.reader.rewind()
+        if !self.reader.is_fenced() {
+            let rewound = self.reader.rewind();
+            // A consumer that dies meanwhile refuses.
+            if rewound.is_ok() || !self.reader.is_fenced() {
+                return rewound;
+            }
+        }
+        self.rejoin()
     }
 
     fn release(&mut self, _: &Partition, _: Offset) -> Result<(), Error> {
@@ -178,13 +235,20 @@ impl KafkaMember {
                 Ok(CommitOutcome::Committed)
             }
             Err(Failure::Full) => Ok(CommitOutcome::Full),
-            Err(Failure::Abort(reason) | Failure::Late(reason) | Failure::GivenUp(reason)) => {
+            Err(Failure::End(error)) => Err(error),
+            Err(failure) => {
+                let is_unseated = matches!(failure, Failure::Unseated(_));
+                let reason = failure.into_error();
                 let Group { name: group, member, .. } = &self.reader.group;
-                tracing::warn!(group, member, reason, "transaction aborted, partitions rewound");
-                self.reader.rewind()?;
+                tracing::warn!(group, member, %reason, "transaction aborted, partitions rewound");
+                // The consumer would learn it with its next heartbeat, up to 3 s and many restores later.
+                if is_unseated {
+                    self.rejoin()?;
+                } else {
+                    self.rewind()?;
+                }
                 Ok(CommitOutcome::Rewound)
             }
-            Err(Failure::End(error)) => Err(error),
         }
     }
 }

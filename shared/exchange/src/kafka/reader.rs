@@ -12,7 +12,7 @@ use std::{
 };
 
 use rdkafka::{
-    Offset as RawOffset, TopicPartitionList,
+    ClientConfig, Offset as RawOffset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer, base_consumer::PartitionQueue},
     error::{KafkaError, RDKafkaErrorCode as Code},
 };
@@ -60,6 +60,8 @@ pub(super) struct Reading {
 pub(super) struct Reader {
     pub(super) cluster: Arc<Cluster>,
     pub(super) group: Group,
+    /// Of all its topics.
+    partitions: usize,
     /// Always there until the drop.
     consumer: Option<Arc<BaseConsumer<Rebalances>>>,
     pub(super) signal: Arc<Signal>,
@@ -84,18 +86,12 @@ impl Reader {
             partitions += cluster.expect_partitions(topic)? as usize;
         }
         let signal = Arc::new(Signal::default());
-        let rebalances = Rebalances::default();
-        let mut consumer: BaseConsumer<Rebalances> = config(&cluster.options, &group, partitions)
-            .create_with_context(rebalances)
-            .map_err(|error| fatal("the Kafka settings are refused", &error))?;
-        let wake = Arc::clone(&signal);
-        consumer.set_nonempty_callback(move || wake.set());
-        let topics: Vec<&str> = group.topics.iter().map(|topic| &**topic).collect();
-        consumer.subscribe(&topics).map_err(|error| fatal("subscribing", &error))?;
+        let consumer = subscribe(&config(&cluster.options, &group, partitions), &group, &signal)?;
         Ok(Self {
             cluster,
             group,
-            consumer: Some(Arc::new(consumer)),
+            partitions,
+            consumer: Some(consumer),
             signal,
             readings: BTreeMap::new(),
             awaiting: BTreeMap::new(),
@@ -104,6 +100,25 @@ impl Reader {
             batch_at: None,
             turn: 0,
         })
+    }
+
+    /// Joins again with another consumer, because this one was fenced. Everything that it had is gone.
+    pub(super) fn rejoin(&mut self) -> Result<(), Error> {
+        let config = config(&self.cluster.options, &self.group, self.partitions);
+        let consumer = subscribe(&config, &self.group, &self.signal)?;
+        self.gone.extend(std::mem::take(&mut self.readings).into_keys());
+        self.gone.extend(std::mem::take(&mut self.awaiting).into_keys());
+        self.come.clear();
+        if let Some(fenced) = self.consumer.replace(consumer) {
+            close(fenced, &self.group);
+        }
+        Ok(())
+    }
+
+    /// Whether the group takes another consumer for the one of this name.
+    pub(super) fn is_fenced(&self) -> bool {
+        let death = client::death(self.consumer().client(), &self.group);
+        matches!(death, Some(Error::Fenced { .. }))
     }
 
     pub(super) fn consumer(&self) -> &Arc<BaseConsumer<Rebalances>> {
@@ -303,20 +318,41 @@ pub(super) fn list(
 impl Drop for Reader {
     fn drop(&mut self) {
         self.readings.clear();
-        let Some(consumer) = self.consumer.take() else { return };
-        // librdkafka's close can wait for ever; a process that wants to end must not.
-        let (done, closed) = mpsc::sync_channel(1);
-        thread::spawn(move || {
-            drop(consumer);
-            let _ = done.send(());
-        });
-        if closed.recv_timeout(CLOSE_MAX).is_err() {
-            tracing::warn!(group = self.group.name, "consumer does not close, left behind");
+        if let Some(consumer) = self.consumer.take() {
+            close(consumer, &self.group);
         }
     }
 }
 
-fn config(options: &KafkaOptions, group: &Group, partitions: usize) -> rdkafka::ClientConfig {
+/// Closes a consumer. librdkafka's close can wait for ever; a process that wants to end must not.
+fn close(consumer: Arc<BaseConsumer<Rebalances>>, group: &Group) {
+    let (done, closed) = mpsc::sync_channel(1);
+    thread::spawn(move || {
+        drop(consumer);
+        let _ = done.send(());
+    });
+    if closed.recv_timeout(CLOSE_MAX).is_err() {
+        tracing::warn!(group = group.name, "consumer does not close, left behind");
+    }
+}
+
+/// A consumer that is about to join its group.
+fn subscribe(
+    config: &ClientConfig,
+    group: &Group,
+    signal: &Arc<Signal>,
+) -> Result<Arc<BaseConsumer<Rebalances>>, Error> {
+    let mut consumer: BaseConsumer<Rebalances> = config
+        .create_with_context(Rebalances::default())
+        .map_err(|error| fatal("the Kafka settings are refused", &error))?;
+    let wake = Arc::clone(signal);
+    consumer.set_nonempty_callback(move || wake.set());
+    let topics: Vec<&str> = group.topics.iter().map(|topic| &**topic).collect();
+    consumer.subscribe(&topics).map_err(|error| fatal("subscribing", &error))?;
+    Ok(Arc::new(consumer))
+}
+
+fn config(options: &KafkaOptions, group: &Group, partitions: usize) -> ClientConfig {
     // The bound holds for each partition's queue.
     let read_ahead = options.read_ahead_bytes_max / 1024 / partitions.max(1);
     let mut config = client::config(options);

@@ -2,7 +2,8 @@
 //!
 //! Found by killing a broker under load: a transaction that was open for longer than its time is aborted by the
 //! returning broker, which tells the producer that it was fenced; a commit that was under way is answered when the
-//! broker is back, as often as it is asked for.
+//! broker is back, as often as it is asked for; what the group has against the offsets (another generation, another
+//! member of our name) is no more than a lost assignment, often our own consumer that has joined anew.
 
 use std::{thread, time::Duration};
 
@@ -38,8 +39,6 @@ pub(super) struct Attempt<'a> {
     group: &'a Group,
     /// Until when it is worth trying.
     deadline: Deadline,
-    /// From when on the broker may have given the transaction up by itself.
-    given_up_at: Deadline,
 }
 
 impl<'a> Attempt<'a> {
@@ -49,8 +48,7 @@ impl<'a> Attempt<'a> {
         group: &'a Group,
         timeout: Duration,
     ) -> Self {
-        let deadline = Deadline::after(timeout);
-        Self { producer, group, deadline, given_up_at: deadline }
+        Self { producer, group, deadline: Deadline::after(timeout) }
     }
 
     /// Sends everything and commits. Unless it ends the member or was given up, a failure has been aborted.
@@ -63,10 +61,37 @@ impl<'a> Attempt<'a> {
     ) -> Result<(), Failure> {
         match self.fill(outputs, offsets, metadata, fault) {
             Ok(()) => self.commit(),
-            Err(failure @ (Failure::Abort(_) | Failure::Late(_) | Failure::Full)) => {
+            Err(failure) if failure.is_abortable() => {
                 self.abort()?;
                 Err(failure)
             }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Whether nobody has fenced the producer, asked by a transaction that is aborted in any case.
+    pub(super) fn is_ours(
+        &self,
+        offsets: &TopicPartitionList,
+        metadata: &ConsumerGroupMetadata,
+    ) -> Result<bool, Failure> {
+        let patient = Attempt { deadline: Deadline::after(PATIENCE), ..*self };
+        let send = || {
+            let left = patient.deadline.left_or_zero();
+            self.producer.send_offsets_to_transaction(offsets, metadata, left)
+        };
+        let sent = patient
+            .patiently("beginning a transaction", || self.producer.begin_transaction())
+            .and_then(|()| patient.patiently("sending offsets", send));
+        let ended = match sent {
+            // Whatever the group has against the offsets: the producer got as far as to ask it.
+            Ok(()) => self.abort(),
+            Err(failure) if failure.is_abortable() => self.abort(),
+            failed => failed,
+        };
+        match ended {
+            Ok(()) => Ok(true),
+            Err(Failure::Fenced(_)) => Ok(false),
             Err(failure) => Err(failure),
         }
     }
@@ -207,8 +232,11 @@ impl<'a> Attempt<'a> {
             let Err(error) = call() else { return Ok(()) };
             let reason = format!("{asked}: {}", client::reason(&error));
             let KafkaError::Transaction(error) = error else { return Err(Failure::Abort(reason)) };
-            if error.is_fatal() || client::is_taken_over(error.code()) {
+            if error.is_fatal() || client::is_fenced(error.code()) {
                 return Err(self.death(error.code(), reason));
+            }
+            if error.code() == Code::FencedInstanceId {
+                return Err(Failure::Unseated(reason));
             }
             if error.txn_requires_abort() {
                 return Err(Failure::Abort(reason));
@@ -223,27 +251,21 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// A producer has died. A broker that gives a transaction up fences it, just as another process under the
-    /// same name does; which of them it was, only the time tells.
+    /// What it means that a producer has died.
     fn death(&self, code: Code, reason: String) -> Failure {
         let client = self.producer.client();
         let code = client.fatal_error().map_or(code, |(code, _)| code);
-        let fenced = client::is_taken_over(code) || code == Code::InvalidProducerEpoch;
-        if code == Code::FencedInstanceId || fenced && self.given_up_at.left().is_some() {
-            return Failure::End(client::fenced(self.group));
+        match code {
+            code if client::is_fenced(code) => Failure::Fenced(reason),
+            // A restarted broker never learnt that the transaction was begun.
+            Code::InvalidTransactionalState | Code::InvalidProducerIdMapping => {
+                Failure::GivenUp(reason)
+            }
+            _ => {
+                let death = client::death(client, self.group);
+                Failure::End(death.unwrap_or(Error::Fatal { what: reason }))
+            }
         }
-        // The other two: a restarted broker never learnt that the transaction was begun.
-        if fenced
-            || matches!(code, Code::InvalidTransactionalState | Code::InvalidProducerIdMapping)
-        {
-            return Failure::GivenUp(format!(
-                "the broker has given up a transaction of member {}, or another process runs under the \
-                 same name: {reason}",
-                self.group.member
-            ));
-        }
-        let death = client::death(client, self.group);
-        Failure::End(death.unwrap_or(Error::Fatal { what: reason }))
     }
 
     /// Ends the transaction without a trace. Purge and flush come first: abort would wait for delivery reports

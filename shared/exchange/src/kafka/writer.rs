@@ -27,15 +27,40 @@ use crate::{
 pub(super) enum Failure {
     /// Abortable: nothing of it will be seen.
     Abort(String),
+    /// Abortable as well: the group has another member of this name.
+    Unseated(String),
     /// It took longer than a transaction may.
     Late(String),
     /// It ended at the broker before the commit was asked for: nothing of it will be seen, and its producer is of
     /// no more use.
     GivenUp(String),
+    /// Its producer was fenced: by another process of the same name, or by a broker that gave the transaction up.
+    /// If it was the broker, nothing of it will be seen, because it gives up only what it was not asked to commit.
+    Fenced(String),
     /// The client's queue stayed full.
     Full,
     /// The member is over.
     End(Error),
+}
+
+impl Failure {
+    /// Whether the transaction is still open and can be aborted.
+    pub(super) fn is_abortable(&self) -> bool {
+        matches!(self, Self::Abort(_) | Self::Unseated(_) | Self::Late(_) | Self::Full)
+    }
+
+    /// What ends a member that can't get over it.
+    pub(super) fn into_error(self) -> Error {
+        match self {
+            Self::End(error) => error,
+            Self::Full => Error::Full { what: "the queue to Kafka".into() },
+            Self::Abort(what)
+            | Self::Unseated(what)
+            | Self::Late(what)
+            | Self::GivenUp(what)
+            | Self::Fenced(what) => Error::Fatal { what },
+        }
+    }
 }
 
 /// The producers of one member.
@@ -62,9 +87,22 @@ impl Writer {
         fault: Option<Fault>,
     ) -> Result<(), Failure> {
         self.turn ^= 1;
-        let producer = &self.producers[self.turn];
-        let timeout = self.options.transaction_timeout;
-        Attempt::new(producer, &self.group, timeout).run(outputs, offsets, metadata, fault)
+        self.attempt(self.turn).run(outputs, offsets, metadata, fault)
+    }
+
+    /// Whether this process is still the last that opened producers under its name. The producer whose turn it was
+    /// not has no transaction that a broker could have given up: only another process fences it. `offsets`, of
+    /// which there must be one, are never committed.
+    pub(super) fn is_ours(
+        &self,
+        offsets: &TopicPartitionList,
+        metadata: &ConsumerGroupMetadata,
+    ) -> Result<bool, Failure> {
+        self.attempt(self.turn ^ 1).is_ours(offsets, metadata)
+    }
+
+    fn attempt(&self, turn: usize) -> Attempt<'_> {
+        Attempt::new(&self.producers[turn], &self.group, self.options.transaction_timeout)
     }
 
     /// Replaces the producer of the last transaction.

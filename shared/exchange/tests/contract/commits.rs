@@ -5,7 +5,7 @@ use oddwatch_exchange::{
     CommitOutcome, Committed, Error, Event, Fault, MESSAGE_BYTES_MAX, Outputs, Start,
 };
 
-use crate::bed::{Bed, numbers, output, partition, values};
+use crate::bed::{Bed, Seat, numbers, output, partition, values};
 
 pub fn outputs_and_offsets_are_atomic(bed: &dyn Bed) {
     let (topic, out) = (bed.topic("in", 2), bed.topic("out", 2));
@@ -52,6 +52,27 @@ pub fn a_refused_commit_leaves_nothing_and_everything_comes_again(bed: &dyn Bed)
     seat.committed(vec![output(&out, 0, "kept")]);
     assert_eq!(bed.values(&out), ["kept"]);
     seat.quiet();
+}
+
+pub fn readers_see_nothing_of_an_aborted_commit(bed: &dyn Bed) {
+    let (topic, out) = (bed.topic("in", 1), bed.topic("out", 1));
+    bed.append(&topic, 0, numbers(0..5));
+    let mut writer = bed.join("writer", &[&topic]);
+    writer.begin(Start::Committed);
+    writer.read(5);
+    bed.faults().plan([Fault::Rewind]);
+    assert_eq!(writer.commit(vec![output(&out, 0, "aborted")]), CommitOutcome::Rewound);
+    writer.poll();
+    writer.begin(Start::Committed);
+    writer.read(5);
+    writer.committed(vec![output(&out, 0, "kept")]);
+
+    let mut group = bed.group("reader", &[&out]);
+    group.name.push_str("-readers");
+    let mut reader = Seat { member: bed.exchange().join(&group).expect("join") };
+    reader.begin(Start::Committed);
+    assert_eq!(values(&reader.read(1)), ["kept"]);
+    reader.quiet();
 }
 
 pub fn a_full_exchange_takes_the_same_outputs_later(bed: &dyn Bed) {

@@ -16,6 +16,8 @@ mod disk_damage;
 mod disk_kill;
 mod disk_only;
 mod groups;
+mod hesitant;
+mod kafka_names;
 mod kafka_only;
 mod memory_only;
 mod notes;
@@ -59,6 +61,7 @@ contract! {
     reading::an_offset_past_the_end_is_lost,
     commits::outputs_and_offsets_are_atomic,
     commits::a_refused_commit_leaves_nothing_and_everything_comes_again,
+    commits::readers_see_nothing_of_an_aborted_commit,
     commits::a_full_exchange_takes_the_same_outputs_later,
     commits::a_restart_continues_at_the_committed_offset,
     commits::metadata_stays_until_it_is_replaced,

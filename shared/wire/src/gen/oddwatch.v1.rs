@@ -995,6 +995,12 @@ pub struct DetectorDefinition {
     /// Times at which no anomaly opens.
     #[prost(message, repeated, tag = "18")]
     pub quiet: ::prost::alloc::vec::Vec<QuietTime>,
+    /// After so many rows an anomaly as odd as the last one may open again, a clearly odder one at once.
+    #[prost(uint32, tag = "19")]
+    pub rest_rows: u32,
+    /// Each anomaly of late makes the next one harder to open by this share.
+    #[prost(double, tag = "20")]
+    pub habituation: f64,
     /// From which score a row is an anomaly.
     #[prost(oneof = "detector_definition::Threshold", tags = "7, 8, 14")]
     pub threshold: ::core::option::Option<detector_definition::Threshold>,
@@ -1380,6 +1386,10 @@ pub enum Muted {
     Small = 3,
     /// It is a quiet time.
     Quiet = 4,
+    /// The last anomaly was too much like it a short time ago.
+    Rest = 5,
+    /// There were too many anomalies of late.
+    Habituated = 6,
 }
 impl Muted {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1393,6 +1403,8 @@ impl Muted {
             Self::Direction => "MUTED_DIRECTION",
             Self::Small => "MUTED_SMALL",
             Self::Quiet => "MUTED_QUIET",
+            Self::Rest => "MUTED_REST",
+            Self::Habituated => "MUTED_HABITUATED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1403,6 +1415,8 @@ impl Muted {
             "MUTED_DIRECTION" => Some(Self::Direction),
             "MUTED_SMALL" => Some(Self::Small),
             "MUTED_QUIET" => Some(Self::Quiet),
+            "MUTED_REST" => Some(Self::Rest),
+            "MUTED_HABITUATED" => Some(Self::Habituated),
             _ => None,
         }
     }

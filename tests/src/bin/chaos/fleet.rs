@@ -30,8 +30,6 @@ pub(crate) struct Fleet {
     /// Those that were replaced, and have yet to learn of it.
     ghosts: Vec<(Member, Duration)>,
     visitor: Option<(Member, Duration)>,
-    /// Until when the end of one that has replaced a ghost may be the ghost's doing.
-    haunted: BTreeMap<String, Duration>,
     client: Client,
     /// What it has come to.
     pub(crate) tally: Tally,
@@ -74,8 +72,6 @@ impl Broker {
     }
 }
 
-/// So long after a ghost has woken up it may have fenced the one that has replaced it.
-const HAUNTED: Duration = Duration::from_secs(30);
 /// How long a process that was replaced may take to learn of it.
 const GHOST_MAX: Duration = Duration::from_secs(60);
 /// How long one that is asked to end may take.
@@ -251,8 +247,7 @@ impl Fleet {
     ) -> bool {
         let Some(status) = member.ended() else { return false };
         let tally = &mut self.tally;
-        let is_haunted = self.haunted.get(&member.name()).is_some_and(|until| now < *until);
-        match member.judge(status, broker.is_excuse(now), is_haunted) {
+        match member.judge(status, broker.is_excuse(now)) {
             Ending::Death => {
                 tally.kills += 1;
                 if let Some(plan) = &member.journal.dies_at {
@@ -280,7 +275,6 @@ impl Fleet {
     fn tend_ghosts(&mut self, now: Duration, broker: Broker, told: &mut Vec<String>) {
         for (mut ghost, until) in std::mem::take(&mut self.ghosts) {
             if ghost.wake(now) {
-                self.haunted.insert(ghost.name(), now + HAUNTED);
                 told.push(format!("the replaced {} goes on", ghost.name()));
             }
             if self.has_ended(&mut ghost, now, broker, told) {

@@ -118,9 +118,8 @@ impl Member {
         answer.is_ok_and(|answer| answer.status().is_success())
     }
 
-    /// What its end means. `is_away`: the broker is, or was a moment ago, not there. `is_haunted`: one that it has
-    /// replaced has woken up a moment ago.
-    pub(crate) fn judge(&self, status: ExitStatus, is_away: bool, is_haunted: bool) -> Ending {
+    /// What its end means. `is_away`: the broker is, or was a moment ago, not there.
+    pub(crate) fn judge(&self, status: ExitStatus, is_away: bool) -> Ending {
         use std::os::unix::process::ExitStatusExt as _;
         let words = &self.journal.last_words;
         let is_fenced = words.contains("runs under the same name");
@@ -137,9 +136,6 @@ impl Member {
             (Some(1), ..) if is_away && words.contains("the outcome of a commit is unknown") => {
                 Ending::Excused(what)
             }
-            // Kafka gives a transaction up by fencing its producer, and a returned broker may do so late. And a
-            // static member whose session is over joins anew, which fences whoever has replaced it: then both end.
-            (Some(1), ..) if is_fenced && (is_away || is_haunted) => Ending::Excused(what),
             _ => Ending::Wrong(what),
         }
     }

@@ -78,7 +78,7 @@ pub struct Said {
 
 /// How much a verdict asks for an alert.
 pub fn alert_of(verdict: &Verdict<'_>) -> f64 {
-    verdict.score
+    verdict.alert
 }
 
 /// Runs a series through a detector that has seen nothing. A row whose time lies before that of

@@ -82,7 +82,8 @@ pub fn alert_of(verdict: &Verdict<'_>) -> f64 {
 }
 
 /// Runs a series through a detector that has seen nothing. A row whose time lies before that of
-/// another one is late: scored and not learned. No silence ends an anomaly, as in `oddwatch score`.
+/// another one is late: scored and not learned. A row without any value, which ingest would refuse,
+/// scores 0. No silence ends an anomaly, as in `oddwatch score`.
 pub fn run(detector: &Detector, series: &Series) -> Vec<Said> {
     let seed = detect::seed(detector, &series.named());
     let mut model = SeriesModel::new(detector, series.width, seed);

@@ -8,12 +8,14 @@ use crate::{
     alerts::AlertsArgs,
     assembly::{Service, open_exchange},
     demo::DemoArgs,
+    eval::EvalArgs,
     failure::Failure,
     publish::PublishArgs,
     score::ScoreArgs,
     services,
     settings::{Kind, Settings, defaults},
     tail::TailArgs,
+    tune::TuneArgs,
 };
 
 /// Says within a fraction of a second which records of your streams are odd, and why.
@@ -65,6 +67,10 @@ enum Command {
     Demo(DemoArgs),
     /// Scores the rows of a CSV file.
     Score(ScoreArgs),
+    /// Measures a detector: on labelled series, under changes, on noise.
+    Eval(EvalArgs),
+    /// Looks for the algorithm and parameters that suit the series of a CSV file best.
+    Tune(TuneArgs),
     /// Publishes records through the front door of a running process.
     Publish(PublishArgs),
     /// Shows the alerts of a running process as they come.
@@ -88,6 +94,8 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Notification => alone(settings(Some(Kind::Kafka))?, Service::Notification),
         Command::Demo(args) => services::demo(&args),
         Command::Score(args) => crate::score::run(&args),
+        Command::Eval(args) => crate::eval::run(&args),
+        Command::Tune(args) => crate::tune::run(&args),
         Command::Publish(args) => Ok(crate::publish::run(&args)?),
         Command::Alerts(args) => services::until_signal(|stop| {
             tokio::runtime::Handle::current().block_on(crate::alerts::run(&args, stop))

@@ -104,6 +104,15 @@ impl From<ingest::IngestError> for Failure {
     }
 }
 
+impl From<::eval::Error> for Failure {
+    fn from(error: ::eval::Error) -> Self {
+        match error {
+            ::eval::Error::Column { .. } => Self::usage(error.to_string()),
+            error => Self::other(error.to_string()),
+        }
+    }
+}
+
 impl From<crate::demo::DemoError> for Failure {
     fn from(error: crate::demo::DemoError) -> Self {
         match error {

@@ -4,12 +4,14 @@ mod alerts;
 mod args;
 mod assembly;
 mod demo;
+mod eval;
 mod failure;
 mod publish;
 mod score;
 mod services;
 mod settings;
 mod tail;
+mod tune;
 
 use std::{io::Write as _, process::ExitCode};
 

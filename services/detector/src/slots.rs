@@ -72,7 +72,7 @@ pub struct Slot {
 impl Slot {
     fn new(plan: &Arc<Plan>, named: &SeriesRef) -> Self {
         let values = named.features.len();
-        let seed = seed(&plan.detector, named);
+        let seed = detect::seed(&plan.detector, named);
         Self {
             plan: plan.clone(),
             model: SeriesModel::new(&plan.detector, values, seed),
@@ -177,20 +177,3 @@ impl Series {
         Ok(series)
     }
 }
-
-/// The seed of a model: what it is a model of, never where its records stand.
-fn seed(detector: &Detector, named: &SeriesRef) -> u64 {
-    let algorithm = format!("{:?}", detector.algorithm.resolved(named.features.len()));
-    Id::of(&[
-        b"model",
-        algorithm.as_bytes(),
-        &SEED_VERSION.to_le_bytes(),
-        named.stream.as_bytes(),
-        named.window.as_deref().unwrap_or_default().as_bytes(),
-        named.key.as_bytes(),
-    ])
-    .seed()
-}
-
-/// Raised when an algorithm's results change.
-const SEED_VERSION: u32 = 1;

@@ -17,6 +17,7 @@ pub mod incident;
 pub mod novelty;
 pub mod robust_z;
 pub mod scorer;
+mod seed;
 pub mod series;
 mod standard;
 pub mod threshold;
@@ -30,6 +31,7 @@ pub use incident::{Incident, Transition};
 pub use novelty::Novelty;
 pub use robust_z::RobustZ;
 pub use scorer::{Assessment, Levels, Row, Scorer};
+pub use seed::seed;
 pub use series::{SeriesModel, Verdict};
 pub use threshold::Bar;
 

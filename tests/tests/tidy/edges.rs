@@ -23,6 +23,7 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
     ("oddwatch-domain", &[], &[]),
     ("oddwatch-detect", &[], &["oddwatch-domain"]),
     ("oddwatch-drift", &[], &["oddwatch-domain"]),
+    ("oddwatch-eval", &[], &["oddwatch-domain", "oddwatch-detect"]),
     ("oddwatch-wire", &[], &["oddwatch-domain"]),
     ("oddwatch-exchange", &[], &[]),
     ("oddwatch-snapshot", &[], &[]),
@@ -117,6 +118,7 @@ fn planted_edges_are_found() {
     for (from, to) in [
         ("oddwatch-domain", "oddwatch-detect"),
         ("oddwatch-detect", "oddwatch-drift"),
+        ("oddwatch-eval", "oddwatch-exchange"),
         ("oddwatch-exchange", "oddwatch-domain"),
         ("oddwatch-runtime", "oddwatch-wire"),
         ("oddwatch-control", "oddwatch-runtime"),
@@ -124,6 +126,7 @@ fn planted_edges_are_found() {
         ("oddwatch-ingest", "oddwatch-detect"),
         ("oddwatch-windowing", "oddwatch-detect"),
         ("oddwatch-detector", "oddwatch-drift"),
+        ("oddwatch-detector", "oddwatch-eval"),
         ("oddwatch-notification", "oddwatch"),
         ("oddwatch", "oddwatch-tests"),
     ] {

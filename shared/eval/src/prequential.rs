@@ -1,0 +1,127 @@
+//! A series through a detector, row by row, score first, learn second: what the detector service does
+//! with the records of an implicit stream, and with the same seed, so it says the same.
+
+use detect::{Assessment, Row, SeriesModel, Verdict};
+use domain::{Detector, Micros, Phase, SeriesRef, definition::DEFAULT_STREAM};
+
+/// Rows of one series, in the order in which they come.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Series {
+    /// The series key.
+    pub key: String,
+    /// Values in a row.
+    pub width: usize,
+    /// Event time of each row.
+    pub at: Vec<Micros>,
+    /// All rows' values, one row after the other; a missing one is NaN.
+    pub values: Vec<f64>,
+}
+
+impl Series {
+    /// Of one value a row.
+    pub fn single(key: &str, at: Vec<Micros>, values: Vec<f64>) -> Self {
+        Self { key: key.to_owned(), width: 1, at, values }
+    }
+
+    /// How many rows it has.
+    pub fn len(&self) -> usize {
+        self.at.len()
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.at.is_empty()
+    }
+
+    /// The rows as detectors take them.
+    pub fn rows(&self) -> impl Iterator<Item = Row<'_>> {
+        let values = self.values.chunks_exact(self.width.max(1));
+        self.at.iter().zip(values).map(|(at, values)| Row { values, at: *at })
+    }
+
+    /// The first rows.
+    #[must_use]
+    pub fn first(&self, rows: usize) -> Self {
+        let rows = rows.min(self.len());
+        Self {
+            key: self.key.clone(),
+            width: self.width,
+            at: self.at[..rows].to_vec(),
+            values: self.values[..rows * self.width].to_vec(),
+        }
+    }
+
+    /// What a stream would call it.
+    fn named(&self) -> SeriesRef {
+        SeriesRef {
+            stream: DEFAULT_STREAM.into(),
+            key: self.key.as_str().into(),
+            window: None,
+            features: (0..self.width).map(|index| format!("v{index}").into()).collect(),
+        }
+    }
+}
+
+/// What a detector said of one row.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Said {
+    /// How odd it is, in [0, 1): what ranks rows.
+    pub score: f64,
+    /// How much it asks for an alert, in [0, 1]: what counts where each anomaly is to be told once.
+    /// See [`alert_of`].
+    pub alert: f64,
+    /// Whether the row is an anomaly.
+    pub is_anomaly: bool,
+    /// Whether an anomaly opened at it.
+    pub opened: bool,
+}
+
+/// How much a verdict asks for an alert.
+pub fn alert_of(verdict: &Verdict<'_>) -> f64 {
+    verdict.alert
+}
+
+/// Runs a series through a detector that has seen nothing. A row whose time lies before that of
+/// another one is late: scored and not learned. A row without any value, which ingest would refuse,
+/// scores 0. No silence ends an anomaly, as in `oddwatch score`.
+pub fn run(detector: &Detector, series: &Series) -> Vec<Said> {
+    let seed = detect::seed(detector, &series.named());
+    let mut model = SeriesModel::new(detector, series.width, seed);
+    let mut out = Assessment::default();
+    let mut newest = Micros::MIN;
+    let mut each = |row: Row<'_>| {
+        let learn = row.at >= newest;
+        newest = newest.max(row.at);
+        let verdict = model.assess(row, learn, newest, &mut out);
+        Said {
+            score: verdict.score,
+            alert: alert_of(&verdict),
+            is_anomaly: verdict.is_anomaly,
+            opened: verdict.transition.is_some_and(|step| step.phase == Phase::Opened),
+        }
+    };
+    series.rows().map(&mut each).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dice::Dice;
+
+    #[test]
+    fn a_planted_spike_opens_one_anomaly_and_a_late_row_none() {
+        let mut dice = Dice::new("prequential", 1);
+        let mut values: Vec<f64> = (0..600).map(|_| dice.normal()).collect();
+        (values[500], values[550]) = (50.0, 50.0);
+        let mut at: Vec<Micros> = (0..600).map(|row| row * 60_000_000).collect();
+        at[550] = 0;
+        let series = Series::single("k", at, values);
+        let said = run(&Detector::implicit("default"), &series);
+        assert_eq!((said.len(), series.len()), (600, 600));
+        assert!(said[500].opened && said[500].is_anomaly && said[500].alert > 0.5);
+        assert!(said[550].is_anomaly && !said[550].opened, "late: scored, opens nothing");
+        assert_eq!(run(&Detector::implicit("default"), &series), said);
+        let start = series.first(505);
+        assert_eq!(run(&Detector::implicit("default"), &start), said[..505]);
+    }
+}

@@ -86,10 +86,10 @@ kinds! {
         whole("window", 250, (16, 100_000), "rows per window"),
     ];
     Novelty = 3 "novelty" "Distance of a value's features from a bounded memory of what they were." [
-        real("radius", 0.069, (0.001, 1.0), "radius of a prototype, as a share of the scale"),
+        real("radius", 0.067, (0.001, 1.0), "radius of a prototype, as a share of the scale"),
         real("rate", 0.032, (0.0, 1.0), "how far a prototype moves towards what it is like"),
         real("creep_rows", 9750.0, (10.0, 1e9), "rows in which a range creeps inwards by itself"),
-        real("widen", 3.2, (0.01, 1e6), "a row widens a range by so many ranges at most"),
+        real("widen", 3.0, (0.01, 1e6), "a row widens a range by so many ranges at most"),
         real("blend", 0.2, (0.0, 1.0), "how much of a scale is mean deviation and not range"),
         real("floor", 0.045, (0.0, 1.0), "least scale, as a share of the range of the values"),
         real("gain", 1.57, (0.0, 100.0), "evidence for each e-fold of distance beyond the radius"),
@@ -97,10 +97,10 @@ kinds! {
         real("tau_rows", 7.5, (0.1, 1e6), "rows in which evidence fades to 1/e"),
         real("noise", 0.81, (0.0, 100.0), "how much mean evidence lowers evidence"),
         real("noise_rows", 800.0, (1.0, 1e9), "rows of that mean"),
-        real("short_rows", 25.8, (4.0, 120.0), "rows of a short block, five minutes apart"),
+        real("short_rows", 26.0, (4.0, 120.0), "rows of a short block, five minutes apart"),
         real("long_rows", 113.0, (12.0, 124.0), "rows of a long block, five minutes apart"),
-        real("rough_rows", 29.2, (8.0, 250.0), "rows of the rough block, five minutes apart"),
-        real("scale", 0.52, (0.0, 1.0), "power by which the interval shortens blocks"),
+        real("rough_rows", 29.0, (8.0, 250.0), "rows of the rough block, five minutes apart"),
+        real("scale", 0.5, (0.0, 1.0), "power by which the interval shortens blocks"),
         real("clock", 0.07, (0.001, 1.0), "part of an hour's bin that a row fills"),
     ];
 }

@@ -20,9 +20,16 @@ fn main() {
     measure("half-space trees 25 x 10, window 250, 10 values", trees(10), 10);
     measure("half-space trees 25 x 15, window 250, 10 values", trees(15), 10);
     measure("half-space trees 25 x 10, window 250, 3 values", trees(10), 3);
+    let cuts = |trees| Algorithm::new(Kind::RandomCutForest).with("trees", f64::from(trees));
+    measure("random cut forest 30 x 256, shingle 8, 1 value", cuts(30), 1);
+    measure("random cut forest 50 x 256, 10 values", cuts(50), 10);
 }
 
+/// Measures if the name has what the first argument asks for.
 fn measure(name: &str, algorithm: Algorithm, values: usize) {
+    if std::env::args().nth(1).is_some_and(|part| !part.starts_with('-') && !name.contains(&part)) {
+        return;
+    }
     let mut detector = Detector::implicit("bench");
     detector.algorithm = algorithm;
     let mut random = Pcg64Mcg::seed_from_u64(1);

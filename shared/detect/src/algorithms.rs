@@ -9,7 +9,7 @@ use domain::{
 };
 
 use crate::{
-    Assessment, HalfSpaceTrees, RobustZ,
+    Assessment, HalfSpaceTrees, RandomCutForest, RobustZ,
     scorer::{Levels, Row, Scorer},
 };
 
@@ -108,6 +108,10 @@ models! {
     HalfSpaceTrees [
         ("trees" = 3, "depth" = 1, "window" = 16),
         ("trees" = 10, "depth" = 8, "window" = 64)
+    ],
+    RandomCutForest [
+        ("trees" = 10, "sample" = 32, "window" = 128),
+        ("trees" = 8, "sample" = 32, "shingle" = 3, "window" = 96)
     ],
 }
 

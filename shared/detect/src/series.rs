@@ -115,8 +115,7 @@ impl SeriesModel {
         self.model.score(row, out);
         let known = (0..self.values).any(|i| crate::present(row.values, i).is_some());
         if let Some(usual) = &self.usual
-            && known
-            && self.model.rows() > 0
+            && out.confidence > 0.0
         {
             out.levels[0] = level_of(usual.distance(out.raw).max(0.0));
         }
@@ -203,7 +202,7 @@ impl SeriesModel {
             self.bar.learn(self.run);
         }
         if let Some(usual) = &mut self.usual
-            && self.model.rows() > 0
+            && seen.confidence > 0.0
         {
             usual.learn(seen.raw);
         }
@@ -334,8 +333,14 @@ mod tests {
         for algorithm in &*SAMPLES {
             let (model, steps) = series(algorithm, 400);
             let phases: Vec<_> = steps.iter().map(|(at, step)| (*at, step.phase)).collect();
-            assert_eq!(phases, [(200, Phase::Opened), (214, Phase::Cleared)], "{algorithm:?}");
-            assert_eq!((steps[1].1.first_row, steps[1].1.rows, steps[1].1.revision), (201, 10, 2));
+            // The burst stays in sight at most as long as rows looked at together hold it.
+            let after = algorithm.whole("shingle").saturating_sub(1) as u64;
+            let cleared = phases.last().map_or(0, |(at, _)| *at);
+            assert!((214..=214 + after).contains(&cleared), "{algorithm:?}: {phases:?}");
+            assert_eq!(phases, [(200, Phase::Opened), (cleared, Phase::Cleared)], "{algorithm:?}");
+            let last = &steps[1].1;
+            assert!((10..=10 + after).contains(&last.rows), "{algorithm:?}: {last:?}");
+            assert_eq!((last.first_row, last.revision), (201, 2));
             assert_eq!((model.rows(), model.is_open()), (400, false));
             assert_eq!(series(algorithm, 400).1, steps, "the same again");
         }

@@ -164,6 +164,10 @@ const BYTES_MAX: &[(&str, usize, usize)] = &[
     ("half_space_trees(depth=1, trees=3, window=16)", 5, 2_350),
     ("half_space_trees(depth=8, trees=10, window=64)", 5, 2_800),
     ("half_space_trees", 1, 17_300),
+    ("random_cut_forest(sample=32, trees=10, window=128)", 1, 2_050),
+    ("random_cut_forest(sample=32, trees=10, window=128)", 5, 3_200),
+    ("random_cut_forest(sample=32, shingle=3, trees=8, window=96)", 1, 1_700),
+    ("random_cut_forest", 1, 37_000),
 ];
 
 #[test]
@@ -255,6 +259,11 @@ const ENCODED: &[(&str, &str)] = &[
     ("robust_z(window=64)", "c3a98f16c8cc050f948234ea754e5621"),
     ("half_space_trees(depth=1, trees=3, window=16)", "a505c669ae46a0dd3e32765abb2b0d9e"),
     ("half_space_trees(depth=8, trees=10, window=64)", "f53f494e586363b641c77873f7c4f350"),
+    ("random_cut_forest(sample=32, trees=10, window=128)", "55519e9aa468ac160b88fabd55cd9dac"),
+    (
+        "random_cut_forest(sample=32, shingle=3, trees=8, window=96)",
+        "5ea23c43392a08cea6458c1d7d89905a",
+    ),
 ];
 
 #[test]

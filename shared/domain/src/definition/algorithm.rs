@@ -76,6 +76,12 @@ kinds! {
         whole("depth", 10, (1, 15), "depth of each tree"),
         whole("window", 250, (16, 100_000), "rows per window"),
     ];
+    RandomCutForest = 10 "random_cut_forest" "Robust random cut forest (Guha et al. 2016)." [
+        whole("trees", 30, (1, 200), "number of trees"),
+        whole("sample", 256, (8, 1024), "rows that each tree holds at most"),
+        whole("shingle", 0, (0, 64), "rows looked at together; 0: 8 for one value, 1 for several"),
+        whole("window", 2560, (64, 60_000), "rows that the samples are drawn from"),
+    ];
 }
 
 /// What a detector runs: an algorithm with the parameters that differ from their defaults.

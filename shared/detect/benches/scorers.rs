@@ -23,6 +23,9 @@ fn main() {
     let cuts = |trees| Algorithm::new(Kind::RandomCutForest).with("trees", f64::from(trees));
     measure("random cut forest 30 x 256, shingle 8, 1 value", cuts(30), 1);
     measure("random cut forest 50 x 256, 10 values", cuts(50), 10);
+    let forest = || Algorithm::new(Kind::IsolationForest);
+    measure("isolation forest 50 x 128, 10 values", forest(), 10);
+    measure("isolation forest 50 x 128, extended, 10 values", forest().with("extended", 1.0), 10);
 }
 
 /// Measures if the name has what the first argument asks for.

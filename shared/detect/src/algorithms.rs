@@ -9,7 +9,7 @@ use domain::{
 };
 
 use crate::{
-    Assessment, HalfSpaceTrees, RandomCutForest, RobustZ,
+    Assessment, HalfSpaceTrees, IsolationForest, RandomCutForest, RobustZ,
     scorer::{Levels, Row, Scorer},
 };
 
@@ -112,6 +112,10 @@ models! {
     RandomCutForest [
         ("trees" = 10, "sample" = 32, "window" = 128),
         ("trees" = 8, "sample" = 32, "shingle" = 3, "window" = 96)
+    ],
+    IsolationForest [
+        ("trees" = 10, "sample" = 32, "window" = 128),
+        ("trees" = 10, "sample" = 32, "window" = 100, "extended" = 1)
     ],
 }
 

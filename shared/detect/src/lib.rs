@@ -1,6 +1,6 @@
 //! Scoring of rows: pure, seeded, deterministic. In reading order: a [`Scorer`] turns a row into a
 //! raw score, [`algorithms`] lists them ([`robust_z`],
-//! [`half_space_trees`], [`random_cut_forest`]), [`calibration`] turns raw scores into comparable
+//! [`half_space_trees`], [`random_cut_forest`], [`isolation_forest`]), [`calibration`] turns raw scores into comparable
 //! ones in [0, 1), [`threshold`] says from which score a row is odd, [`incident`] makes one anomaly
 //! of a stretch of odd rows, and [`series`] bundles all of it for one series and one detector.
 //! All that a series has learned can be encoded:
@@ -12,9 +12,11 @@
 pub mod algorithms;
 pub mod calibration;
 mod dice;
+mod forest;
 mod gate;
 pub mod half_space_trees;
 pub mod incident;
+pub mod isolation_forest;
 pub mod random_cut_forest;
 pub mod robust_z;
 pub mod scorer;
@@ -27,6 +29,7 @@ pub use calibration::Calibration;
 pub use domain::encoding::DecodeError;
 pub use half_space_trees::HalfSpaceTrees;
 pub use incident::{Incident, Transition};
+pub use isolation_forest::IsolationForest;
 pub use random_cut_forest::RandomCutForest;
 pub use robust_z::RobustZ;
 pub use scorer::{Assessment, Levels, Row, Scorer};

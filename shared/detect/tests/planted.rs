@@ -6,7 +6,7 @@ use oddwatch_detect::{Assessment, Row, SeriesModel};
 use rand_core::{RngCore, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 
-const KINDS: [Kind; 1] = [Kind::RandomCutForest];
+const KINDS: [Kind; 2] = [Kind::RandomCutForest, Kind::IsolationForest];
 const ROWS: usize = 11_000;
 
 /// About normal.

@@ -6,7 +6,7 @@
 //! tree's points these are. At each node the chance of a cut is the share of the sides of the box
 //! that the point would add. Each dimension's part is its part of that share.
 
-use super::{
+use crate::forest::{
     bounds::{add, beyond, reach},
     points::Points,
     tree::{LEAF, NONE, Tree},

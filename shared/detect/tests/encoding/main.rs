@@ -168,6 +168,10 @@ const BYTES_MAX: &[(&str, usize, usize)] = &[
     ("random_cut_forest(sample=32, trees=10, window=128)", 5, 3_200),
     ("random_cut_forest(sample=32, shingle=3, trees=8, window=96)", 1, 1_700),
     ("random_cut_forest", 1, 37_000),
+    ("isolation_forest(sample=32, trees=10, window=128)", 1, 2_600),
+    ("isolation_forest(sample=32, trees=10, window=128)", 5, 5_400),
+    ("isolation_forest(extended=1, sample=32, trees=10, window=100)", 5, 6_200),
+    ("isolation_forest", 5, 54_500),
 ];
 
 #[test]
@@ -259,10 +263,15 @@ const ENCODED: &[(&str, &str)] = &[
     ("robust_z(window=64)", "c3a98f16c8cc050f948234ea754e5621"),
     ("half_space_trees(depth=1, trees=3, window=16)", "a505c669ae46a0dd3e32765abb2b0d9e"),
     ("half_space_trees(depth=8, trees=10, window=64)", "f53f494e586363b641c77873f7c4f350"),
-    ("random_cut_forest(sample=32, trees=10, window=128)", "55519e9aa468ac160b88fabd55cd9dac"),
+    ("random_cut_forest(sample=32, trees=10, window=128)", "5528e614efc2fdbc3a88e5dd2294866f"),
     (
         "random_cut_forest(sample=32, shingle=3, trees=8, window=96)",
-        "5ea23c43392a08cea6458c1d7d89905a",
+        "30e4195c79df4aff61d66c4ee06cc2c0",
+    ),
+    ("isolation_forest(sample=32, trees=10, window=128)", "3cbd0107445b6dd1ac2d0f365302a456"),
+    (
+        "isolation_forest(extended=1, sample=32, trees=10, window=100)",
+        "2625399cbfe4ce4530d2869ea221b13b",
     ),
 ];
 

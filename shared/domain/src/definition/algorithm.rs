@@ -82,6 +82,12 @@ kinds! {
         whole("shingle", 0, (0, 64), "rows looked at together; 0: 8 for one value, 1 for several"),
         whole("window", 2560, (64, 60_000), "rows that the samples are drawn from"),
     ];
+    IsolationForest = 11 "isolation_forest" "Isolation forest over a sliding window (Liu, Ting & Zhou 2008)." [
+        whole("trees", 50, (1, 200), "number of trees"),
+        whole("sample", 128, (8, 1024), "rows that each tree holds at most"),
+        whole("window", 2560, (64, 60_000), "rows that the samples are drawn from"),
+        whole("extended", 0, (0, 1), "1: cuts by random hyperplanes instead of one value each"),
+    ];
 }
 
 /// What a detector runs: an algorithm with the parameters that differ from their defaults.

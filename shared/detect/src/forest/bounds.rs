@@ -3,7 +3,7 @@
 /// Of a point and a box: by how much the point lies outside, summed over the dimensions, and how
 /// much the sides of the box would sum to if it held the point.
 #[inline]
-pub(super) fn reach(x: &[u16], low: &[u16], high: &[u16]) -> (u32, u32) {
+pub(crate) fn reach(x: &[u16], low: &[u16], high: &[u16]) -> (u32, u32) {
     let (xs, x_rest) = x.as_chunks::<8>();
     let (lows, low_rest) = low.as_chunks::<8>();
     let (highs, high_rest) = high.as_chunks::<8>();
@@ -25,13 +25,13 @@ pub(super) fn reach(x: &[u16], low: &[u16], high: &[u16]) -> (u32, u32) {
 
 /// By how much a place lies outside a side.
 #[inline]
-pub(super) fn beyond(x: u16, low: u16, high: u16) -> u16 {
+pub(crate) fn beyond(x: u16, low: u16, high: u16) -> u16 {
     low.saturating_sub(x) | x.saturating_sub(high)
 }
 
 /// Adds a weight times what lies outside to each dimension's part.
 #[inline]
-pub(super) fn add(parts: &mut [f32], weight: f32, x: &[u16], low: &[u16], high: &[u16]) {
+pub(crate) fn add(parts: &mut [f32], weight: f32, x: &[u16], low: &[u16], high: &[u16]) {
     for (((part, &x), &low), &high) in parts.iter_mut().zip(x).zip(low).zip(high) {
         *part += weight * f32::from(beyond(x, low, high));
     }
@@ -39,13 +39,13 @@ pub(super) fn add(parts: &mut [f32], weight: f32, x: &[u16], low: &[u16], high: 
 
 /// Makes the box hold another.
 #[inline]
-pub(super) fn hold(low: &mut [u16], high: &mut [u16], other_low: &[u16], other_high: &[u16]) {
+pub(crate) fn hold(low: &mut [u16], high: &mut [u16], other_low: &[u16], other_high: &[u16]) {
     low.iter_mut().zip(other_low).for_each(|(low, &other)| *low = (*low).min(other));
     high.iter_mut().zip(other_high).for_each(|(high, &other)| *high = (*high).max(other));
 }
 
 /// Whether the point is on no face of the box that holds it.
 #[inline]
-pub(super) fn strictly_inside(x: &[u16], low: &[u16], high: &[u16]) -> bool {
+pub(crate) fn strictly_inside(x: &[u16], low: &[u16], high: &[u16]) -> bool {
     x.iter().zip(low).zip(high).all(|((&x, &low), &high)| low < x && x < high)
 }

@@ -13,17 +13,17 @@ const STEPS: f64 = 200.0;
 /// From so many deviations on places grow with the logarithm.
 const KNEE: f64 = 12.0;
 /// The place of the mean.
-pub(super) const MIDDLE: u16 = 1 << 15;
+pub(crate) const MIDDLE: u16 = 1 << 15;
 
 /// The place of a value so many deviations from its mean.
-pub(super) fn place(deviations: f64) -> u16 {
+pub(crate) fn place(deviations: f64) -> u16 {
     let size = deviations.abs();
     let bent = if size <= KNEE { size } else { KNEE * (1.0 + libm::log(size / KNEE)) };
     (f64::from(MIDDLE) + (STEPS * bent.min(160.0)).copysign(deviations)) as u16
 }
 
 /// The deviations at a place; the inverse of [`place`], to a step.
-pub(super) fn deviations(place: f64) -> f64 {
+pub(crate) fn deviations(place: f64) -> f64 {
     let bent = (place - f64::from(MIDDLE)) / STEPS;
     let size = bent.abs();
     let size = if size <= KNEE { size } else { KNEE * libm::exp(size / KNEE - 1.0) };
@@ -33,7 +33,7 @@ pub(super) fn deviations(place: f64) -> f64 {
 /// A ring of rows. The last rows of the ring stand in front of the first too, so that no shingle
 /// is ever torn.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Points {
+pub(crate) struct Points {
     places: Box<[u16]>,
     values: usize,
     shingle: usize,
@@ -44,7 +44,7 @@ pub(super) struct Points {
 
 impl Points {
     /// For shingles of rows of so many values, of which the last `rows` can be read.
-    pub(super) fn new(values: usize, shingle: usize, rows: usize) -> Self {
+    pub(crate) fn new(values: usize, shingle: usize, rows: usize) -> Self {
         let places = vec![MIDDLE; Self::len(values, shingle, rows)].into();
         Self { places, values, shingle, rows: rows + shingle, next: 0 }
     }
@@ -53,23 +53,23 @@ impl Points {
         (rows + 2 * shingle - 1) * values
     }
 
-    pub(super) fn bytes_for(values: usize, shingle: usize, rows: usize) -> usize {
+    pub(crate) fn bytes_for(values: usize, shingle: usize, rows: usize) -> usize {
         Self::len(values, shingle, rows) * size_of::<u16>()
     }
 
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         size_of_val(&*self.places)
     }
 
     /// The point that ends with the row in a slot, oldest row first.
     #[inline]
-    pub(super) fn at(&self, slot: u16) -> &[u16] {
+    pub(crate) fn at(&self, slot: u16) -> &[u16] {
         let from = usize::from(slot) * self.values;
         &self.places[from..from + self.shingle * self.values]
     }
 
     /// Appends a row; tells its slot.
-    pub(super) fn push(&mut self, row: &[u16]) -> u16 {
+    pub(crate) fn push(&mut self, row: &[u16]) -> u16 {
         let slot = self.next;
         self.next = (slot + 1) % self.rows;
         let before = self.shingle - 1;
@@ -85,24 +85,24 @@ impl Points {
     }
 
     /// The rows before the next one that belong to its shingle.
-    pub(super) fn before(&self) -> &[u16] {
+    pub(crate) fn before(&self) -> &[u16] {
         let last = (self.next + self.rows - 1) % self.rows;
         &self.at(last as u16)[self.values..]
     }
 
     /// How many rows ago the row in a slot came; 1 is the last.
-    pub(super) fn age(&self, slot: u16) -> usize {
+    pub(crate) fn age(&self, slot: u16) -> usize {
         let age = (self.next + self.rows - usize::from(slot)) % self.rows;
         if age == 0 { self.rows } else { age }
     }
 
     /// The slot of the row that came so many rows ago.
-    pub(super) fn slot(&self, age: usize) -> u16 {
+    pub(crate) fn slot(&self, age: usize) -> u16 {
         ((self.next + self.rows - age) % self.rows) as u16
     }
 
     /// Appends the rows that can still be read, of so many that came.
-    pub(super) fn encode(&self, rows: u64, out: &mut Vec<u8>) {
+    pub(crate) fn encode(&self, rows: u64, out: &mut Vec<u8>) {
         let kept = rows.min(self.rows as u64 - 1) as usize;
         for age in (1..=kept).rev() {
             let row = &self.at(self.slot(age))[(self.shingle - 1) * self.values..];
@@ -111,7 +111,7 @@ impl Points {
     }
 
     /// Takes what [`encode`](Self::encode) appended into new points.
-    pub(super) fn decode(&mut self, rows: u64, bytes: &mut &[u8]) -> Result<(), DecodeError> {
+    pub(crate) fn decode(&mut self, rows: u64, bytes: &mut &[u8]) -> Result<(), DecodeError> {
         let kept = rows.min(self.rows as u64 - 1) as usize;
         let size = kept * self.values * size_of::<u16>();
         ensure(bytes.len() >= size, "length of points")?;

@@ -8,29 +8,29 @@ const LEAVES: usize = 1;
 const CELLS: usize = 2;
 
 impl Tree {
-    pub(in super::super) fn take_node(&mut self) -> u16 {
+    pub(crate) fn take_node(&mut self) -> u16 {
         let node = self.free[NODES];
         self.free[NODES] = self.nodes[usize::from(node)].left;
         node
     }
 
-    pub(super) fn free_node(&mut self, node: u16) {
+    pub(crate) fn free_node(&mut self, node: u16) {
         self.nodes[usize::from(node)].left = self.free[NODES];
         self.free[NODES] = node;
     }
 
-    pub(in super::super) fn take_leaf(&mut self, slot: u16) -> u16 {
+    pub(crate) fn take_leaf(&mut self, slot: u16) -> u16 {
         let leaf = self.free[LEAVES];
         self.free[LEAVES] = std::mem::replace(&mut self.leaves[usize::from(leaf & !LEAF)], slot);
         leaf
     }
 
-    pub(super) fn free_leaf(&mut self, leaf: u16) {
+    pub(crate) fn free_leaf(&mut self, leaf: u16) {
         self.leaves[usize::from(leaf & !LEAF)] = self.free[LEAVES];
         self.free[LEAVES] = leaf;
     }
 
-    pub(super) fn take_cell(&mut self, dims: usize) -> Option<u16> {
+    pub(crate) fn take_cell(&mut self, dims: usize) -> Option<u16> {
         let cell = self.free[CELLS];
         if cell == NONE {
             return None;
@@ -39,33 +39,33 @@ impl Tree {
         Some(cell)
     }
 
-    pub(super) fn free_cell(&mut self, cell: u16, dims: usize) {
+    pub(crate) fn free_cell(&mut self, cell: u16, dims: usize) {
         self.cells[usize::from(cell) * 2 * dims] = self.free[CELLS];
         self.free[CELLS] = cell;
     }
 
     /// Whether a box is free.
-    pub(in super::super) fn has_cell(&self) -> bool {
+    pub(crate) fn has_cell(&self) -> bool {
         self.free[CELLS] != NONE
     }
 
     /// The slots of its rows, oldest first.
-    pub(in super::super) fn rows(&self) -> impl DoubleEndedIterator<Item = u16> {
+    pub(crate) fn rows(&self) -> impl DoubleEndedIterator<Item = u16> {
         (0..self.mass).map(|place| self.queue[self.place(place)])
     }
 
     /// The slot of its oldest row.
     #[inline]
-    pub(in super::super) fn oldest(&self) -> Option<u16> {
+    pub(crate) fn oldest(&self) -> Option<u16> {
         (self.mass > 0).then(|| self.queue[usize::from(self.first)])
     }
 
-    pub(super) fn place(&self, nth: u16) -> usize {
+    pub(crate) fn place(&self, nth: u16) -> usize {
         (usize::from(self.first) + usize::from(nth)) % self.queue.len()
     }
 
     /// Puts a row behind the queue.
-    pub(in super::super) fn queue(&mut self, slot: u16) {
+    pub(crate) fn queue(&mut self, slot: u16) {
         self.queue[self.place(self.mass)] = slot;
         self.mass += 1;
     }

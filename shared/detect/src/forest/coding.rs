@@ -10,7 +10,7 @@ use super::{
 
 impl Tree {
     /// Appends all that it knows.
-    pub(super) fn encode(&self, points: &Points, out: &mut Vec<u8>) {
+    pub(crate) fn encode(&self, points: &Points, out: &mut Vec<u8>) {
         put(&(self.wait, self.rest, self.mass), out);
         let mut last = 0;
         for slot in self.rows().rev() {
@@ -34,7 +34,7 @@ impl Tree {
     }
 
     /// Takes what [`encode`](Self::encode) appended into a new tree. No row is older than this.
-    pub(super) fn decode(
+    pub(crate) fn decode(
         &mut self,
         points: &Points,
         age_max: usize,

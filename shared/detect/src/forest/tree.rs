@@ -6,38 +6,39 @@
 //! would take most of the room: only nodes of at least [`BOXED`] points keep theirs, about one in
 //! four; those of smaller ones are made anew of the few points below.
 
+mod cuts;
 mod lists;
 
 use super::{
-    bounds::{beyond, hold, reach, strictly_inside},
+    bounds::{hold, strictly_inside},
     points::Points,
 };
 use crate::dice::Dice;
 
 /// No node, leaf or box.
-pub(super) const NONE: u16 = u16::MAX;
+pub(crate) const NONE: u16 = u16::MAX;
 /// This bit tells a leaf from an inner node.
-pub(super) const LEAF: u16 = 1 << 15;
+pub(crate) const LEAF: u16 = 1 << 15;
 /// Nodes of fewer points keep no box.
-pub(super) const BOXED: u16 = 8;
+pub(crate) const BOXED: u16 = 8;
 
 /// Where the points of a node are cut apart.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Node {
+pub(crate) struct Node {
     /// Places up to this one are on the left.
-    pub(super) cut: u16,
-    pub(super) dim: u16,
-    pub(super) left: u16,
-    pub(super) right: u16,
+    pub(crate) cut: u16,
+    pub(crate) dim: u16,
+    pub(crate) left: u16,
+    pub(crate) right: u16,
     /// Points on the left.
-    pub(super) left_mass: u16,
-    pub(super) cell: u16,
+    pub(crate) left_mass: u16,
+    pub(crate) cell: u16,
 }
 
 impl Node {
     /// The child on the side of a point, and the points there; `mass` is the node's own.
     #[inline]
-    pub(super) fn child(&self, x: &[u16], mass: u16) -> (u16, u16) {
+    pub(crate) fn child(&self, x: &[u16], mass: u16) -> (u16, u16) {
         if x[usize::from(self.dim)] <= self.cut {
             (self.left, self.left_mass)
         } else {
@@ -46,52 +47,63 @@ impl Node {
     }
 }
 
-/// Room for a tree to change in: a way down, and a box.
+/// How a random tree draws its cuts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rule {
+    /// Each place of each side of the box alike, as a random cut forest does: long sides are cut
+    /// more often.
+    Places,
+    /// Each dimension in which points differ alike, and in it each place, as an isolation forest.
+    Dimensions,
+}
+
+/// What a tree changes by: the rule, and room for a way down and a box.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Bench {
+pub(crate) struct Bench {
+    rule: Rule,
     path: Box<[u16]>,
     low: Box<[u16]>,
     high: Box<[u16]>,
 }
 
 impl Bench {
-    pub(super) fn new(dims: usize, sample: usize) -> Self {
+    pub(crate) fn new(dims: usize, sample: usize, rule: Rule) -> Self {
         let zeros = |len| vec![0; len].into();
-        Self { path: zeros(sample), low: zeros(dims), high: zeros(dims) }
+        Self { rule, path: zeros(sample), low: zeros(dims), high: zeros(dims) }
     }
 
-    pub(super) fn bytes_for(dims: usize, sample: usize) -> usize {
+    pub(crate) fn bytes_for(dims: usize, sample: usize) -> usize {
         (sample + 2 * dims) * size_of::<u16>()
     }
 
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         size_of_val(&*self.path) + size_of_val(&*self.low) + size_of_val(&*self.high)
     }
 }
 
 /// A tree. Which node, leaf or box has which number says nothing.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Tree {
-    pub(super) root: u16,
+pub(crate) struct Tree {
+    pub(crate) root: u16,
     /// Points in it, equal ones included.
-    pub(super) mass: u16,
+    pub(crate) mass: u16,
     /// Where the oldest row stands in `queue`.
     first: u16,
     /// Heads of the lists of what is free.
     free: [u16; 3],
     /// Rows until the next is taken, and from then to the end of its stretch.
-    pub(super) wait: u16,
-    pub(super) rest: u16,
-    pub(super) nodes: Box<[Node]>,
+    pub(crate) wait: u16,
+    pub(crate) rest: u16,
+    pub(crate) nodes: Box<[Node]>,
     /// The slot of one of each leaf's equal points.
-    pub(super) leaves: Box<[u16]>,
+    pub(crate) leaves: Box<[u16]>,
     queue: Box<[u16]>,
     /// Low and high sides of each box in turn.
     cells: Box<[u16]>,
 }
 
 impl Tree {
-    pub(super) fn new(dims: usize, sample: usize) -> Self {
+    pub(crate) fn new(dims: usize, sample: usize) -> Self {
         let free = Node { cut: 0, dim: 0, left: NONE, right: 0, left_mass: 0, cell: NONE };
         let mut tree = Self {
             root: NONE,
@@ -113,19 +125,19 @@ impl Tree {
         tree
     }
 
-    pub(super) fn bytes_for(dims: usize, sample: usize) -> usize {
+    pub(crate) fn bytes_for(dims: usize, sample: usize) -> usize {
         let shorts = 2 * sample + cells(sample) * 2 * dims;
         size_of::<Self>() + (sample - 1) * size_of::<Node>() + shorts * size_of::<u16>()
     }
 
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         let shorts = size_of_val(&*self.leaves) + size_of_val(&*self.queue);
         size_of::<Self>() + size_of_val(&*self.nodes) + shorts + size_of_val(&*self.cells)
     }
 
     /// The box that a node keeps.
     #[inline]
-    pub(super) fn cell(&self, cell: u16, dims: usize) -> (&[u16], &[u16]) {
+    pub(crate) fn cell(&self, cell: u16, dims: usize) -> (&[u16], &[u16]) {
         let from = usize::from(cell) * 2 * dims;
         self.cells[from..from + 2 * dims].split_at(dims)
     }
@@ -136,7 +148,7 @@ impl Tree {
     }
 
     /// Makes a box hold a node or leaf.
-    pub(super) fn enclose(&self, at: u16, points: &Points, low: &mut [u16], high: &mut [u16]) {
+    pub(crate) fn enclose(&self, at: u16, points: &Points, low: &mut [u16], high: &mut [u16]) {
         if at & LEAF > 0 {
             let x = points.at(self.leaves[usize::from(at & !LEAF)]);
             return hold(low, high, x, x);
@@ -151,7 +163,7 @@ impl Tree {
     }
 
     /// Takes the nth-oldest row out, which shifts what is younger if it is not the oldest.
-    pub(super) fn drop_nth(&mut self, nth: u16, points: &Points, bench: &mut Bench) {
+    pub(crate) fn drop_nth(&mut self, nth: u16, points: &Points, bench: &mut Bench) {
         let slot = self.queue[self.place(nth)];
         self.remove(slot, points, bench);
         if nth == 0 {
@@ -165,7 +177,7 @@ impl Tree {
     }
 
     /// Takes a row in, for which there is room.
-    pub(super) fn insert(
+    pub(crate) fn insert(
         &mut self,
         slot: u16,
         points: &Points,
@@ -211,49 +223,6 @@ impl Tree {
         (depth, at)
     }
 
-    /// Where a new point is cut off: the level of the way at which the new node belongs, the
-    /// dimension and the cut. At each node of the way a cut is drawn as for the box that holds the
-    /// point too; the highest one that parts the two counts (the paper's Algorithm 2, from below).
-    fn cut(
-        &self,
-        x: &[u16],
-        depth: usize,
-        end: u16,
-        points: &Points,
-        dice: &mut Dice,
-        bench: &mut Bench,
-    ) -> (usize, u16, u16) {
-        let Bench { path, low, high } = bench;
-        let leaf = points.at(self.leaves[usize::from(end & !LEAF)]);
-        low.copy_from_slice(leaf);
-        high.copy_from_slice(leaf);
-        let (outside, _) = reach(x, low, high);
-        let (dim, cut) = parting(x, low, high, dice.below(outside));
-        let (mut best, mut below) = ((depth, dim, cut), end);
-        for level in (0..depth).rev() {
-            let node = &self.nodes[usize::from(path[level])];
-            if node.cell == NONE {
-                let sibling = if node.left == below { node.right } else { node.left };
-                self.enclose(sibling, points, low, high);
-            } else {
-                let (cell_low, cell_high) = self.cell(node.cell, low.len());
-                low.copy_from_slice(cell_low);
-                high.copy_from_slice(cell_high);
-            }
-            let (outside, sides) = reach(x, low, high);
-            if outside == 0 {
-                break;
-            }
-            let at = dice.below(sides);
-            if at < outside {
-                let (dim, cut) = parting(x, low, high, at);
-                best = (level, dim, cut);
-            }
-            below = path[level];
-        }
-        best
-    }
-
     /// Counts a new point in the nodes above a level of the way, whose boxes then hold it. Tells
     /// how many points are at that level.
     fn widen(&mut self, x: &[u16], level: usize, points: &Points, bench: &mut Bench) -> u16 {
@@ -282,7 +251,7 @@ impl Tree {
     }
 
     /// Gives a node a box if there is one.
-    pub(super) fn fill_cell(&mut self, at: u16, points: &Points, bench: &mut Bench) {
+    pub(crate) fn fill_cell(&mut self, at: u16, points: &Points, bench: &mut Bench) {
         let dims = bench.low.len();
         let Some(cell) = self.take_cell(dims) else {
             return;
@@ -338,7 +307,7 @@ impl Tree {
 
     /// Makes the boxes above a level of the way no larger than what is left without a point.
     fn narrow(&mut self, x: &[u16], level: usize, points: &Points, bench: &mut Bench) {
-        let Bench { path, low, high } = bench;
+        let Bench { path, low, high, .. } = bench;
         for &at in path[..level].iter().rev() {
             let node = self.nodes[usize::from(at)];
             if node.cell == NONE {
@@ -375,16 +344,4 @@ impl Tree {
 /// How many boxes there are for a sample: as many as a random tree has nodes of enough points.
 fn cells(sample: usize) -> usize {
     2 * sample / usize::from(BOXED)
-}
-
-/// The dimension and cut that part a point from a box, by a number below what lies outside.
-fn parting(x: &[u16], low: &[u16], high: &[u16], mut at: u32) -> (u16, u16) {
-    for (dim, ((&x, &low), &high)) in x.iter().zip(low).zip(high).enumerate() {
-        let outside = u32::from(beyond(x, low, high));
-        if at < outside {
-            return (dim as u16, x.min(high) + at as u16);
-        }
-        at -= outside;
-    }
-    unreachable!("the number is below what lies outside")
 }

@@ -26,6 +26,7 @@ fn main() {
     let forest = || Algorithm::new(Kind::IsolationForest);
     measure("isolation forest 50 x 128, 10 values", forest(), 10);
     measure("isolation forest 50 x 128, extended, 10 values", forest().with("extended", 1.0), 10);
+    measure("LODA 100, window 512, 10 values", Algorithm::new(Kind::Loda), 10);
 }
 
 /// Measures if the name has what the first argument asks for.

@@ -9,7 +9,7 @@ use domain::{
 };
 
 use crate::{
-    Assessment, HalfSpaceTrees, IsolationForest, RandomCutForest, RobustZ,
+    Assessment, HalfSpaceTrees, IsolationForest, Loda, RandomCutForest, RobustZ,
     scorer::{Levels, Row, Scorer},
 };
 
@@ -117,6 +117,7 @@ models! {
         ("trees" = 10, "sample" = 32, "window" = 128),
         ("trees" = 10, "sample" = 32, "window" = 100, "extended" = 1)
     ],
+    Loda [("window" = 64), ("projections" = 20, "window" = 100)],
 }
 
 /// Appends an algorithm: its number, and its parameters in the order of the table.

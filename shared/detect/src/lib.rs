@@ -1,6 +1,7 @@
 //! Scoring of rows: pure, seeded, deterministic. In reading order: a [`Scorer`] turns a row into a
 //! raw score, [`algorithms`] lists them ([`robust_z`],
-//! [`half_space_trees`], [`random_cut_forest`], [`isolation_forest`]), [`calibration`] turns raw scores into comparable
+//! [`half_space_trees`], [`random_cut_forest`], [`isolation_forest`],
+//! [`loda`]), [`calibration`] turns raw scores into comparable
 //! ones in [0, 1), [`threshold`] says from which score a row is odd, [`incident`] makes one anomaly
 //! of a stretch of odd rows, and [`series`] bundles all of it for one series and one detector.
 //! All that a series has learned can be encoded:
@@ -17,6 +18,7 @@ mod gate;
 pub mod half_space_trees;
 pub mod incident;
 pub mod isolation_forest;
+pub mod loda;
 pub mod random_cut_forest;
 pub mod robust_z;
 pub mod scorer;
@@ -30,6 +32,7 @@ pub use domain::encoding::DecodeError;
 pub use half_space_trees::HalfSpaceTrees;
 pub use incident::{Incident, Transition};
 pub use isolation_forest::IsolationForest;
+pub use loda::Loda;
 pub use random_cut_forest::RandomCutForest;
 pub use robust_z::RobustZ;
 pub use scorer::{Assessment, Levels, Row, Scorer};

@@ -6,7 +6,7 @@ use oddwatch_detect::{Assessment, Row, SeriesModel};
 use rand_core::{RngCore, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 
-const KINDS: [Kind; 2] = [Kind::RandomCutForest, Kind::IsolationForest];
+const KINDS: [Kind; 3] = [Kind::RandomCutForest, Kind::IsolationForest, Kind::Loda];
 const ROWS: usize = 11_000;
 
 /// About normal.

@@ -2,7 +2,7 @@
 
 /// Of a point and a box: by how much the point lies outside, summed over the dimensions, and how
 /// much the sides of the box would sum to if it held the point.
-#[inline]
+#[inline(always)]
 pub(crate) fn reach(x: &[u16], low: &[u16], high: &[u16]) -> (u32, u32) {
     let (xs, x_rest) = x.as_chunks::<8>();
     let (lows, low_rest) = low.as_chunks::<8>();
@@ -24,7 +24,7 @@ pub(crate) fn reach(x: &[u16], low: &[u16], high: &[u16]) -> (u32, u32) {
 }
 
 /// By how much a place lies outside a side.
-#[inline]
+#[inline(always)]
 pub(crate) fn beyond(x: u16, low: u16, high: u16) -> u16 {
     low.saturating_sub(x) | x.saturating_sub(high)
 }

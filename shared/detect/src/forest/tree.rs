@@ -9,6 +9,8 @@
 mod cuts;
 mod lists;
 
+use std::hint::select_unpredictable;
+
 use super::{
     bounds::{hold, strictly_inside},
     points::Points,
@@ -39,11 +41,11 @@ impl Node {
     /// The child on the side of a point, and the points there; `mass` is the node's own.
     #[inline]
     pub(crate) fn child(&self, x: &[u16], mass: u16) -> (u16, u16) {
-        if x[usize::from(self.dim)] <= self.cut {
-            (self.left, self.left_mass)
-        } else {
-            (self.right, mass - self.left_mass)
-        }
+        // Either way is as likely, so that guessing it is no use to the processor.
+        let left = x[usize::from(self.dim)] <= self.cut;
+        let right_mass = mass.wrapping_sub(self.left_mass);
+        let mass = select_unpredictable(left, self.left_mass, right_mass);
+        (select_unpredictable(left, self.left, self.right), mass)
     }
 }
 

@@ -172,6 +172,9 @@ const BYTES_MAX: &[(&str, usize, usize)] = &[
     ("isolation_forest(sample=32, trees=10, window=128)", 5, 5_400),
     ("isolation_forest(extended=1, sample=32, trees=10, window=100)", 5, 6_200),
     ("isolation_forest", 5, 54_500),
+    ("loda(window=64)", 1, 7_200),
+    ("loda(projections=20, window=100)", 5, 3_000),
+    ("loda", 5, 52_500),
 ];
 
 #[test]
@@ -273,6 +276,8 @@ const ENCODED: &[(&str, &str)] = &[
         "isolation_forest(extended=1, sample=32, trees=10, window=100)",
         "2625399cbfe4ce4530d2869ea221b13b",
     ),
+    ("loda(window=64)", "957e33f378782f09174a703be429b76a"),
+    ("loda(projections=20, window=100)", "dd8c0802e66831f7995fd878e5deb103"),
 ];
 
 #[test]

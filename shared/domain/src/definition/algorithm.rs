@@ -88,6 +88,10 @@ kinds! {
         whole("window", 2560, (64, 60_000), "rows that the samples are drawn from"),
         whole("extended", 0, (0, 1), "1: cuts by random hyperplanes instead of one value each"),
     ];
+    Loda = 12 "loda" "LODA: histograms of random projections (Pevny 2016)." [
+        whole("projections", 100, (8, 1000), "number of projections"),
+        whole("window", 512, (16, 10_000), "rows in the histograms"),
+    ];
 }
 
 /// What a detector runs: an algorithm with the parameters that differ from their defaults.

@@ -23,8 +23,16 @@ fn main() {
     measure("half-space trees 25 x 10, window 250, 10 values", trees(10), 10);
     measure("half-space trees 25 x 15, window 250, 10 values", trees(15), 10);
     measure("half-space trees 25 x 10, window 250, 3 values", trees(10), 3);
+    let cuts = |trees| Algorithm::new(Kind::RandomCutForest).with("trees", f64::from(trees));
+    measure("random cut forest 30 x 256, shingle 8, 1 value", cuts(30), 1);
+    measure("random cut forest 50 x 256, 10 values", cuts(50), 10);
+    let forest = || Algorithm::new(Kind::IsolationForest);
+    measure("isolation forest 50 x 128, 10 values", forest(), 10);
+    measure("isolation forest 50 x 128, extended, 10 values", forest().with("extended", 1.0), 10);
+    measure("LODA 100, window 512, 10 values", Algorithm::new(Kind::Loda), 10);
 }
 
+/// Measures if the name has what the first argument asks for.
 fn measure(name: &str, algorithm: Algorithm, values: usize) {
     let mut wanted = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).peekable();
     if wanted.peek().is_some() && !wanted.any(|wanted| name.contains(&wanted)) {

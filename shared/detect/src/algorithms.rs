@@ -9,7 +9,7 @@ use domain::{
 };
 
 use crate::{
-    Assessment, HalfSpaceTrees, Novelty, RobustZ,
+    Assessment, HalfSpaceTrees, IsolationForest, Loda, Novelty, RandomCutForest, RobustZ,
     scorer::{Levels, Row, Scorer},
 };
 
@@ -110,6 +110,15 @@ models! {
         ("trees" = 10, "depth" = 8, "window" = 64)
     ],
     Novelty [("short_rows" = 20)],
+    RandomCutForest [
+        ("trees" = 10, "sample" = 32, "window" = 128),
+        ("trees" = 8, "sample" = 32, "shingle" = 3, "window" = 96)
+    ],
+    IsolationForest [
+        ("trees" = 10, "sample" = 32, "window" = 128),
+        ("trees" = 10, "sample" = 32, "window" = 100, "extended" = 1)
+    ],
+    Loda [("window" = 64), ("projections" = 20, "window" = 100)],
 }
 
 /// Appends an algorithm: its number, and the parameters that differ from their defaults by their

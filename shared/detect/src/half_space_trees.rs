@@ -245,7 +245,7 @@ fn nodes(depth: u32) -> (usize, usize) {
 
 /// About log2 of a number of rows, and of half a row for none: its exponent, with the mantissa as the part
 /// after the point. Off by .09 at most, monotone, and the same on every processor.
-fn bits(rows: f32) -> f32 {
+pub(crate) fn bits(rows: f32) -> f32 {
     ((rows + 0.5).to_bits() as i32 - (127 << 23)) as f32 / (1 << 23) as f32
 }
 

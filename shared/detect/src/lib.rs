@@ -10,11 +10,17 @@
 
 pub mod algorithms;
 pub mod calibration;
+mod dice;
 pub mod explain;
+mod forest;
+mod gate;
 pub mod habituation;
 pub mod half_space_trees;
 pub mod incident;
+pub mod isolation_forest;
+pub mod loda;
 pub mod novelty;
+pub mod random_cut_forest;
 pub mod robust_z;
 pub mod scorer;
 mod seed;
@@ -28,7 +34,10 @@ pub use domain::encoding::DecodeError;
 pub use habituation::Habituation;
 pub use half_space_trees::HalfSpaceTrees;
 pub use incident::{Incident, Transition};
+pub use isolation_forest::IsolationForest;
+pub use loda::Loda;
 pub use novelty::Novelty;
+pub use random_cut_forest::RandomCutForest;
 pub use robust_z::RobustZ;
 pub use scorer::{Assessment, Levels, Row, Scorer};
 pub use seed::seed;

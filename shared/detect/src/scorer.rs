@@ -98,13 +98,14 @@ impl Levels {
 }
 
 /// What a model says about one row, and room to work in. The buffers are reused from row to row and
-/// from series to series; all but `levels` and `room` have one entry per value.
+/// from series to series; all but `levels` and the rooms have one entry per value.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Assessment {
     /// How odd the row is, in the algorithm's own unit; higher is odder. 0 if every value is
     /// missing.
     pub raw: f64,
-    /// In [0, 1]: how much the model has seen, times the share of values that are present.
+    /// In [0, 1]: how much the model has seen, times the share of values that are present. At 0 it
+    /// says nothing, and no raw score is learned as usual.
     pub confidence: f64,
     /// Each value's share of the oddness; they sum to 1. All 0 if every value is missing.
     pub contributions: Vec<f64>,
@@ -123,6 +124,10 @@ pub struct Assessment {
     pub room: Vec<f64>,
     /// The same for novelty memories: what they saw of each value.
     pub(crate) seen: Vec<Seen>,
+    /// The same for numbers of two bytes.
+    pub short_room: Vec<u16>,
+    /// The same for numbers of single precision.
+    pub single_room: Vec<f32>,
 }
 
 impl Assessment {

@@ -143,8 +143,7 @@ impl SeriesModel {
         self.model.score(row, out);
         let known = (0..self.values).any(|i| crate::present(row.values, i).is_some());
         if let Some(usual) = &self.usual
-            && known
-            && self.model.rows() > 0
+            && out.confidence > 0.0
         {
             out.levels[0] = level_of(usual.distance(out.raw).max(0.0));
         }
@@ -268,7 +267,7 @@ impl SeriesModel {
             self.bar.learn(row.at, self.run, alert);
         }
         if let Some(usual) = &mut self.usual
-            && self.model.rows() > 0
+            && seen.confidence > 0.0
         {
             usual.learn(seen.raw);
         }

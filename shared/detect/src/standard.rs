@@ -31,6 +31,11 @@ impl Standard {
     /// Small samples understate the spread; the unit is (1 + this / rows) times as large.
     const SMALL_SAMPLE: f64 = 6.0;
 
+    /// How many rows it speaks for, at most the horizon.
+    pub(crate) fn rows(&self) -> f64 {
+        self.rows
+    }
+
     pub(crate) fn expected(&self) -> f64 {
         if self.rows > 0.0 { self.mean } else { f64::NAN }
     }

@@ -164,6 +164,17 @@ const BYTES_MAX: &[(&str, usize, usize)] = &[
     ("half_space_trees(depth=1, trees=3, window=16)", 5, 2_350),
     ("half_space_trees(depth=8, trees=10, window=64)", 5, 2_800),
     ("half_space_trees", 1, 17_300),
+    ("random_cut_forest(sample=32, trees=10, window=128)", 1, 2_050),
+    ("random_cut_forest(sample=32, trees=10, window=128)", 5, 3_200),
+    ("random_cut_forest(sample=32, shingle=3, trees=8, window=96)", 1, 1_700),
+    ("random_cut_forest", 1, 37_000),
+    ("isolation_forest(sample=32, trees=10, window=128)", 1, 2_600),
+    ("isolation_forest(sample=32, trees=10, window=128)", 5, 5_400),
+    ("isolation_forest(extended=1, sample=32, trees=10, window=100)", 5, 6_200),
+    ("isolation_forest", 5, 54_500),
+    ("loda(window=64)", 1, 7_200),
+    ("loda(projections=20, window=100)", 5, 3_000),
+    ("loda", 5, 52_500),
 ];
 
 #[test]
@@ -255,6 +266,23 @@ const ENCODED: &[(&str, &str)] = &[
     ("robust_z(window=64)", "be9a59090db2f6b655ed84fcdb800b1f"),
     ("half_space_trees(depth=1, trees=3, window=16)", "1f21d255cffa483a8e910045e3922d26"),
     ("half_space_trees(depth=8, trees=10, window=64)", "8332f2e62d1286ffe6db984fb5c6530b"),
+    ("auto", "76cefa8a2ab3b03e467de73179bbaa0a"),
+    ("robust_z(window=41)", "3f9842ee26ae91c92ddcc8bb208c8443"),
+    ("robust_z(window=64)", "c3a98f16c8cc050f948234ea754e5621"),
+    ("half_space_trees(depth=1, trees=3, window=16)", "a505c669ae46a0dd3e32765abb2b0d9e"),
+    ("half_space_trees(depth=8, trees=10, window=64)", "f53f494e586363b641c77873f7c4f350"),
+    ("random_cut_forest(sample=32, trees=10, window=128)", "5528e614efc2fdbc3a88e5dd2294866f"),
+    (
+        "random_cut_forest(sample=32, shingle=3, trees=8, window=96)",
+        "30e4195c79df4aff61d66c4ee06cc2c0",
+    ),
+    ("isolation_forest(sample=32, trees=10, window=128)", "3cbd0107445b6dd1ac2d0f365302a456"),
+    (
+        "isolation_forest(extended=1, sample=32, trees=10, window=100)",
+        "2625399cbfe4ce4530d2869ea221b13b",
+    ),
+    ("loda(window=64)", "957e33f378782f09174a703be429b76a"),
+    ("loda(projections=20, window=100)", "dd8c0802e66831f7995fd878e5deb103"),
 ];
 
 #[test]

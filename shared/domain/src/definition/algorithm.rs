@@ -103,6 +103,22 @@ kinds! {
         real("scale", 0.5, (0.0, 1.0), "power by which the interval shortens blocks"),
         real("clock", 0.07, (0.001, 1.0), "part of an hour's bin that a row fills"),
     ];
+    RandomCutForest = 10 "random_cut_forest" "Robust random cut forest (Guha et al. 2016)." [
+        whole("trees", 30, (1, 200), "number of trees"),
+        whole("sample", 256, (8, 1024), "rows that each tree holds at most"),
+        whole("shingle", 0, (0, 64), "rows looked at together; 0: 8 for one value, 1 for several"),
+        whole("window", 2560, (64, 60_000), "rows that the samples are drawn from"),
+    ];
+    IsolationForest = 11 "isolation_forest" "Isolation forest over a sliding window (Liu, Ting & Zhou 2008)." [
+        whole("trees", 50, (1, 200), "number of trees"),
+        whole("sample", 128, (8, 1024), "rows that each tree holds at most"),
+        whole("window", 2560, (64, 60_000), "rows that the samples are drawn from"),
+        whole("extended", 0, (0, 1), "1: cuts by random hyperplanes instead of one value each"),
+    ];
+    Loda = 12 "loda" "LODA: histograms of random projections (Pevny 2016)." [
+        whole("projections", 100, (8, 1000), "number of projections"),
+        whole("window", 512, (16, 10_000), "rows in the histograms"),
+    ];
 }
 
 /// What a detector runs: an algorithm with the parameters that differ from their defaults.

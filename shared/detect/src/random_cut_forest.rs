@@ -1,0 +1,172 @@
+//! Robust random cut forest (Guha, Mishra, Roy & Schrijvers 2016: "Robust random cut forest based
+//! anomaly detection on streams"): trees of random cuts over samples of the last rows, kept current
+//! by inserting and deleting points. A point is odd if cuts part it from the others early.
+//!
+//! A point is a shingle, the last rows in a row: of one value it shows the shape of the series. The
+//! score is that of the AWS implementation, without its factor for shingles; a usual row has about
+//! .9, one that is parted at the root log2(1 + sample).
+//!
+//! What differs from the paper: values are standardised online, in places of two bytes (see
+//! `forest::points`), and samples are stratified instead of reservoirs (see `forest`).
+
+#[cfg(test)]
+mod tests;
+mod walk;
+
+use domain::{Algorithm, encoding::DecodeError};
+
+use walk::Room;
+
+use crate::{
+    Assessment,
+    forest::{
+        Forest, Shape,
+        bounds::reach,
+        points::{deviations, place},
+        tree::Rule,
+    },
+    present,
+    scorer::{Levels, Row, Scorer},
+};
+
+/// The shingle of a series of one value, unless told.
+const SHINGLE: usize = 8;
+
+/// Trees of random cuts over the last rows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RandomCutForest(Forest);
+
+fn shape_of(algorithm: &Algorithm, values: usize) -> Shape {
+    let shingle = match algorithm.whole("shingle") {
+        0 if values == 1 => SHINGLE,
+        0 => 1,
+        given => given,
+    };
+    Shape {
+        trees: if values > 0 { algorithm.whole("trees") } else { 0 },
+        sample: algorithm.whole("sample").min(algorithm.whole("window")),
+        window: algorithm.whole("window"),
+        // A dimension has a number of two bytes.
+        shingle: shingle.min(usize::from(u16::MAX) / values.max(1)).max(1),
+        values,
+        width: values,
+        rule: Rule::Places,
+    }
+}
+
+impl Scorer for RandomCutForest {
+    const LEVELS: Levels = Levels::Raw;
+
+    fn new(algorithm: &Algorithm, values: usize, seed: u64) -> Self {
+        Self(Forest::new(shape_of(algorithm, values), seed))
+    }
+
+    fn bytes_for(algorithm: &Algorithm, values: usize) -> usize {
+        Forest::bytes_for(shape_of(algorithm, values))
+    }
+
+    fn score(&self, row: Row<'_>, out: &mut Assessment) {
+        let Forest { shape, points, trees, .. } = &self.0;
+        let Shape { sample, values, .. } = *shape;
+        let (dims, row) = (shape.dims(), row.values);
+        let before = dims - values;
+        let mut short = std::mem::take(&mut out.short_room);
+        short.clear();
+        short.resize(3 * dims + sample, 0);
+        let mut single = std::mem::take(&mut out.single_room);
+        single.clear();
+        single.resize(2 * dims, 0.0);
+        let (x, short_room) = short.split_at_mut(dims);
+        x[..before].copy_from_slice(points.before());
+        self.expect(x, out);
+        let known = self.place(row, &mut x[before..], out);
+        if known > 0 && !self.0.is_young() {
+            let (parts, tail) = single.split_at_mut(dims);
+            let (low, rest) = short_room.split_at_mut(dims);
+            let (high, path) = rest.split_at_mut(dims);
+            let mut room = Room { low, high, path, parts: tail };
+            let (mut mass, mut unit) = (0, 0.0);
+            for tree in trees {
+                if tree.mass != mass {
+                    (mass, unit) = (tree.mass, libm::log2(1.0 + f64::from(tree.mass)));
+                }
+                out.raw += unit * f64::from(tree.score(x, points, parts, &mut room));
+            }
+            out.raw /= trees.len() as f64;
+            for (dim, part) in parts.iter().enumerate() {
+                if present(row, dim % values).is_some() {
+                    out.contributions[dim % values] += f64::from(*part);
+                }
+            }
+            out.confidence = self.0.confidence(known);
+        }
+        (out.short_room, out.single_room) = (short, single);
+        out.normalise(row);
+    }
+
+    fn learn(&mut self, row: Row<'_>, seen: &Assessment) {
+        let Shape { values, .. } = self.0.shape;
+        let dims = self.0.shape.dims();
+        self.0.learn(row.values, &seen.short_room[dims - values..dims], seen.raw);
+    }
+
+    fn rows(&self) -> u64 {
+        self.0.rows
+    }
+
+    fn bytes(&self) -> usize {
+        self.0.bytes()
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.0.encode(out);
+    }
+
+    fn decode(&mut self, bytes: &mut &[u8]) -> Result<(), DecodeError> {
+        self.0.decode(bytes)
+    }
+}
+
+impl RandomCutForest {
+    /// Sets what is expected of each value, and the unit of deviation. Where a shingle has rows
+    /// before the newest, it is what followed such rows: the mean of what each tree knows of that,
+    /// weighted by how near its rows are.
+    fn expect(&self, x: &[u16], out: &mut Assessment) {
+        let before = x.len() - self.0.shape.values;
+        for (index, standard) in self.0.standards.iter().enumerate() {
+            (out.expected[index], out.scale[index]) = (standard.expected(), standard.unit());
+        }
+        if before == 0 {
+            return;
+        }
+        out.room.clear();
+        out.room.resize(self.0.shape.values, 0.0);
+        let mut weights = 0.0;
+        for tree in self.0.trees.iter().filter(|tree| tree.mass > 0) {
+            let (known, next) = tree.continuation(x, before, &self.0.points).split_at(before);
+            let (distance, _) = reach(&x[..before], known, known);
+            let near = 1.0 / (1.0 + f64::from(distance));
+            weights += near * near;
+            for (sum, place) in out.room.iter_mut().zip(next) {
+                *sum += near * near * f64::from(*place);
+            }
+        }
+        if weights > 0.0 {
+            for (index, sum) in out.room.iter().enumerate() {
+                out.expected[index] += deviations(sum / weights) * out.scale[index];
+            }
+        }
+    }
+
+    /// The places of a row; missing values are where they are expected. Says how many are present.
+    fn place(&self, row: &[f64], x: &mut [u16], out: &Assessment) -> usize {
+        let mut known = 0;
+        for (index, standard) in self.0.standards.iter().enumerate() {
+            let value = present(row, index);
+            known += usize::from(value.is_some());
+            let value = value.unwrap_or(out.expected[index]);
+            x[index] = place(if value.is_nan() { 0.0 } else { standard.distance(value) });
+        }
+        known
+    }
+}

@@ -1,0 +1,135 @@
+//! What trees say of a point: how soon a random cut would part it from what the tree holds, and
+//! where the rows before it would have led to.
+//!
+//! The score is that of the AWS implementation. A point that a cut parts at depth y scores 1/(y + 1);
+//! one that ends in a leaf of m points equal to it scores 1/(y + log2(1 + m)), less the more of the
+//! tree's points these are. At each node the chance of a cut is the share of the sides of the box
+//! that the point would add. Each dimension's part is its part of that share.
+
+use crate::forest::{
+    bounds::{add, beyond, reach},
+    points::Points,
+    tree::{LEAF, NONE, Tree},
+};
+
+/// Room for a walk.
+pub(super) struct Room<'a> {
+    pub(super) low: &'a mut [u16],
+    pub(super) high: &'a mut [u16],
+    pub(super) path: &'a mut [u16],
+    pub(super) parts: &'a mut [f32],
+}
+
+impl Tree {
+    /// The score of a point; adds each dimension's part in it to `parts`.
+    pub(super) fn score(
+        &self,
+        x: &[u16],
+        points: &Points,
+        parts: &mut [f32],
+        room: &mut Room<'_>,
+    ) -> f32 {
+        let (mut at, mut mass, mut depth) = (self.root, self.mass, 1.0_f32);
+        let (mut score, mut rest) = (0.0, 1.0);
+        while at & LEAF == 0 {
+            let node = &self.nodes[usize::from(at)];
+            if node.cell == NONE {
+                break;
+            }
+            let (low, high) = self.cell(node.cell, x.len());
+            let (outside, sides) = reach(x, low, high);
+            if outside > 0 {
+                let weight = rest / (sides as f32 * depth);
+                add(parts, weight, x, low, high);
+                let part = weight * outside as f32;
+                score += part;
+                rest -= part * depth;
+            }
+            depth += 1.0;
+            (at, mass) = node.child(x, mass);
+        }
+        let tail = self.tail(x, (at, mass, depth), points, room);
+        parts.iter_mut().zip(&*room.parts).for_each(|(part, tail)| *part += rest * tail);
+        score + rest * tail
+    }
+
+    /// The score from a node on that keeps no box: down to the leaf, and up again with the box of
+    /// what was seen so far.
+    fn tail(
+        &self,
+        x: &[u16],
+        (mut at, mut mass, mut depth): (u16, u16, f32),
+        points: &Points,
+        room: &mut Room<'_>,
+    ) -> f32 {
+        let mut levels = 0;
+        while at & LEAF == 0 {
+            room.path[levels] = at;
+            levels += 1;
+            depth += 1.0;
+            (at, mass) = self.nodes[usize::from(at)].child(x, mass);
+        }
+        let leaf = points.at(self.leaves[usize::from(at & !LEAF)]);
+        let (outside, _) = reach(x, leaf, leaf);
+        if outside == 0 {
+            let score = self.seen(mass, depth);
+            room.parts.fill(score / x.len() as f32);
+            return score;
+        }
+        let mut score = 1.0 / depth;
+        let weight = score / outside as f32;
+        for ((part, &x), &leaf) in room.parts.iter_mut().zip(x).zip(leaf) {
+            *part = weight * f32::from(beyond(x, leaf, leaf));
+        }
+        room.low.copy_from_slice(leaf);
+        room.high.copy_from_slice(leaf);
+        for &above in room.path[..levels].iter().rev() {
+            let node = &self.nodes[usize::from(above)];
+            let sibling = if node.left == at { node.right } else { node.left };
+            self.enclose(sibling, points, room.low, room.high);
+            depth -= 1.0;
+            let (outside, sides) = reach(x, room.low, room.high);
+            if outside == 0 {
+                break;
+            }
+            let weight = 1.0 / (sides as f32 * depth);
+            let keep = 1.0 - outside as f32 / sides as f32;
+            for (((part, &x), &low), &high) in
+                room.parts.iter_mut().zip(x).zip(&*room.low).zip(&*room.high)
+            {
+                *part = keep * *part + weight * f32::from(beyond(x, low, high));
+            }
+            score = keep * score + weight * outside as f32;
+            at = above;
+        }
+        score
+    }
+
+    /// The score of a point that is in a leaf of so many; the root's depth is 1 here.
+    fn seen(&self, mass: u16, depth: f32) -> f32 {
+        let (equal, all) = (f32::from(mass), f32::from(self.mass));
+        (1.0 - equal / (2.0 * all)) / (depth - 1.0 + libm::log2f(1.0 + equal))
+    }
+
+    /// The point that the rows before it lead to, where cuts in its newest row, from a dimension
+    /// on, count for nothing: there the way is that of most points.
+    pub(super) fn continuation<'a>(
+        &self,
+        x: &[u16],
+        newest: usize,
+        points: &'a Points,
+    ) -> &'a [u16] {
+        let (mut at, mut mass) = (self.root, self.mass);
+        while at & LEAF == 0 {
+            let node = &self.nodes[usize::from(at)];
+            (at, mass) = if usize::from(node.dim) < newest {
+                node.child(x, mass)
+            } else if 2 * node.left_mass >= mass {
+                (node.left, node.left_mass)
+            } else {
+                (node.right, mass - node.left_mass)
+            };
+        }
+        points.at(self.leaves[usize::from(at & !LEAF)])
+    }
+}

@@ -20,6 +20,13 @@ fn main() {
     measure("half-space trees 25 x 10, window 250, 10 values", trees(10), 10);
     measure("half-space trees 25 x 15, window 250, 10 values", trees(15), 10);
     measure("half-space trees 25 x 10, window 250, 3 values", trees(10), 3);
+    for (name, kind) in [
+        ("Mahalanobis", Kind::Mahalanobis),
+        ("LeSiNN 8 x 16", Kind::Lesinn),
+        ("fusion of LeSiNN and Mahalanobis", Kind::Fusion),
+    ] {
+        measure(&format!("{name}, 8 values"), Algorithm::new(kind), 8);
+    }
 }
 
 fn measure(name: &str, algorithm: Algorithm, values: usize) {

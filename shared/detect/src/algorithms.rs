@@ -9,7 +9,7 @@ use domain::{
 };
 
 use crate::{
-    Assessment, HalfSpaceTrees, RobustZ,
+    Assessment, Fusion, HalfSpaceTrees, Lesinn, Mahalanobis, RobustZ,
     scorer::{Levels, Row, Scorer},
 };
 
@@ -109,6 +109,9 @@ models! {
         ("trees" = 3, "depth" = 1, "window" = 16),
         ("trees" = 10, "depth" = 8, "window" = 64)
     ],
+    Mahalanobis [("horizon" = 100), ("ridge" = 0.1)],
+    Lesinn [("samples" = 3, "size" = 5, "horizon" = 40), ("samples" = 4)],
+    Fusion [("samples" = 4, "size" = 8, "gate" = 30), ("samples" = 2, "gate" = 500)],
 }
 
 /// Appends an algorithm: its number, and its parameters in the order of the table.

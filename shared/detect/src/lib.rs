@@ -1,5 +1,6 @@
 //! Scoring of rows: pure, seeded, deterministic. In reading order: a [`Scorer`] turns a row into a
-//! raw score, [`algorithms`] lists them ([`robust_z`], [`half_space_trees`]), [`calibration`] turns raw scores into comparable
+//! raw score, [`algorithms`] lists them ([`robust_z`], [`half_space_trees`],
+//! [`mahalanobis`], [`lesinn`], [`fusion`]), [`calibration`] turns raw scores into comparable
 //! ones in [0, 1), [`threshold`] says from which score a row is odd, [`incident`] makes one anomaly
 //! of a stretch of odd rows, and [`series`] bundles all of it for one series and one detector.
 //! All that a series has learned can be encoded:
@@ -10,8 +11,12 @@
 
 pub mod algorithms;
 pub mod calibration;
+pub mod fusion;
+mod gate;
 pub mod half_space_trees;
 pub mod incident;
+pub mod lesinn;
+pub mod mahalanobis;
 pub mod robust_z;
 pub mod scorer;
 pub mod series;
@@ -21,8 +26,11 @@ pub mod threshold;
 pub use algorithms::{Model, SAMPLES};
 pub use calibration::Calibration;
 pub use domain::encoding::DecodeError;
+pub use fusion::Fusion;
 pub use half_space_trees::HalfSpaceTrees;
 pub use incident::{Incident, Transition};
+pub use lesinn::Lesinn;
+pub use mahalanobis::Mahalanobis;
 pub use robust_z::RobustZ;
 pub use scorer::{Assessment, Levels, Row, Scorer};
 pub use series::{SeriesModel, Verdict};

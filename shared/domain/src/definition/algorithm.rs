@@ -35,6 +35,15 @@ const fn whole(
     Parameter { name, default, least, most, whole: true, about }
 }
 
+const fn real(
+    name: &'static str,
+    default: f64,
+    range: (f64, f64),
+    about: &'static str,
+) -> Parameter {
+    Parameter { name, default, least: range.0, most: range.1, whole: false, about }
+}
+
 macro_rules! kinds {
     ($($kind:ident = $number:literal $name:literal $about:literal [$($parameter:expr),* $(,)?];)+) => {
         /// What can be run. The numbers go into snapshots and are never given to another one.
@@ -67,7 +76,7 @@ macro_rules! kinds {
 }
 
 kinds! {
-    Auto = 0 "auto" "Chosen by the number of values: robust z for one, half-space trees for several." [];
+    Auto = 0 "auto" "Chosen by the number of values: robust z for one, fusion for several." [];
     RobustZ = 1 "robust_z" "Distance from the median of a sliding window in units of its MAD." [
         whole("window", 256, (8, 10_000), "rows in the window"),
     ];
@@ -75,6 +84,20 @@ kinds! {
         whole("trees", 25, (1, 200), "number of trees"),
         whole("depth", 10, (1, 15), "depth of each tree"),
         whole("window", 250, (16, 100_000), "rows per window"),
+    ];
+    Mahalanobis = 20 "mahalanobis" "Distance by the values' means, deviations and correlations." [
+        whole("horizon", 1000, (16, 100_000), "rows after which a row counts 1/e"),
+        real("ridge", 0.02, (0.001, 1.0), "variance added to each standardised value's own"),
+    ];
+    Lesinn = 21 "lesinn" "Distance to the nearest of small random samples (Pang, Ting & Albrecht 2015)." [
+        whole("samples", 8, (1, 256), "number of subsamples"),
+        whole("size", 16, (2, 1024), "rows in each subsample"),
+        whole("horizon", 256, (16, 100_000), "rows of the past that a subsample is of"),
+    ];
+    Fusion = 22 "fusion" "LeSiNN and the Mahalanobis distance, with a learning gate." [
+        whole("samples", 8, (1, 256), "number of LeSiNN's subsamples"),
+        whole("size", 16, (2, 1024), "rows in each subsample"),
+        whole("gate", 3000, (0, 100_000), "rows after which a lasting anomaly is the new normal"),
     ];
 }
 
@@ -122,7 +145,7 @@ impl Algorithm {
     pub fn resolved(&self, values: usize) -> Self {
         let kind = match self.kind {
             Kind::Auto if values <= 1 => Kind::RobustZ,
-            Kind::Auto => Kind::HalfSpaceTrees,
+            Kind::Auto => Kind::Fusion,
             chosen => chosen,
         };
         let default = Self::new(kind);

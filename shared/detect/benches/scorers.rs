@@ -27,6 +27,8 @@ fn main() {
     ] {
         measure(&format!("{name}, 8 values"), Algorithm::new(kind), 8);
     }
+    measure("kNN, k 10, window 1000, 10 values", Algorithm::new(Kind::Knn), 10);
+    measure("LOF, k 10, window 256, 10 values", Algorithm::new(Kind::Lof), 10);
 }
 
 fn measure(name: &str, algorithm: Algorithm, values: usize) {

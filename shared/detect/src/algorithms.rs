@@ -9,7 +9,7 @@ use domain::{
 };
 
 use crate::{
-    Assessment, Fusion, HalfSpaceTrees, Lesinn, Mahalanobis, RobustZ,
+    Assessment, Fusion, HalfSpaceTrees, Knn, Lesinn, Lof, Mahalanobis, RobustZ,
     scorer::{Levels, Row, Scorer},
 };
 
@@ -112,6 +112,8 @@ models! {
     Mahalanobis [("horizon" = 100), ("ridge" = 0.1)],
     Lesinn [("samples" = 3, "size" = 5, "horizon" = 40), ("samples" = 4)],
     Fusion [("samples" = 4, "size" = 8, "gate" = 30), ("samples" = 2, "gate" = 500)],
+    Knn [("k" = 3, "window" = 40), ("k" = 5, "window" = 64, "mean" = 0)],
+    Lof [("k" = 4, "window" = 30), ("window" = 48)],
 }
 
 /// Appends an algorithm: its number, and its parameters in the order of the table.

@@ -1,6 +1,6 @@
 //! Scoring of rows: pure, seeded, deterministic. In reading order: a [`Scorer`] turns a row into a
 //! raw score, [`algorithms`] lists them ([`robust_z`], [`half_space_trees`],
-//! [`mahalanobis`], [`lesinn`], [`fusion`]), [`calibration`] turns raw scores into comparable
+//! [`mahalanobis`], [`lesinn`], [`fusion`], [`knn`], [`lof`]), [`calibration`] turns raw scores into comparable
 //! ones in [0, 1), [`threshold`] says from which score a row is odd, [`incident`] makes one anomaly
 //! of a stretch of odd rows, and [`series`] bundles all of it for one series and one detector.
 //! All that a series has learned can be encoded:
@@ -15,8 +15,11 @@ pub mod fusion;
 mod gate;
 pub mod half_space_trees;
 pub mod incident;
+pub mod knn;
 pub mod lesinn;
+pub mod lof;
 pub mod mahalanobis;
+mod points;
 pub mod robust_z;
 pub mod scorer;
 pub mod series;
@@ -29,7 +32,9 @@ pub use domain::encoding::DecodeError;
 pub use fusion::Fusion;
 pub use half_space_trees::HalfSpaceTrees;
 pub use incident::{Incident, Transition};
+pub use knn::Knn;
 pub use lesinn::Lesinn;
+pub use lof::Lof;
 pub use mahalanobis::Mahalanobis;
 pub use robust_z::RobustZ;
 pub use scorer::{Assessment, Levels, Row, Scorer};

@@ -172,6 +172,10 @@ const BYTES_MAX: &[(&str, usize, usize)] = &[
     ("fusion(gate=30, samples=4, size=8)", 1, 590),
     ("fusion(gate=500, samples=2)", 5, 1_260),
     ("fusion", 8, 3_300),
+    ("knn(k=3, window=40)", 1, 720),
+    ("knn(k=5, mean=0, window=64)", 5, 1_960),
+    ("lof(k=4, window=30)", 1, 600),
+    ("lof(window=48)", 5, 1_620),
 ];
 
 #[test]
@@ -269,6 +273,10 @@ const ENCODED: &[(&str, &str)] = &[
     ("lesinn(samples=4)", "bff70792b742ce1ce90eb6dbadcb678d"),
     ("fusion(gate=30, samples=4, size=8)", "8266c0abd10d45e1108fc9e07165dc85"),
     ("fusion(gate=500, samples=2)", "2a87afab505906a93144e81b906cb0d3"),
+    ("knn(k=3, window=40)", "f0d9c6b2ff2092fd558c6d494adb3d88"),
+    ("knn(k=5, mean=0, window=64)", "d575c810bedbb4f71fd6d7f9b5169d9c"),
+    ("lof(k=4, window=30)", "f21a148d9686bae1e1da43be07cba683"),
+    ("lof(window=48)", "3ebcf5b34740881968f4334bcc543f8c"),
 ];
 
 #[test]

@@ -99,6 +99,15 @@ kinds! {
         whole("size", 16, (2, 1024), "rows in each subsample"),
         whole("gate", 3000, (0, 100_000), "rows after which a lasting anomaly is the new normal"),
     ];
+    Knn = 23 "knn" "Distance to the nearest rows of a sliding window." [
+        whole("k", 10, (1, 64), "number of neighbours"),
+        whole("window", 1000, (16, 10_000), "rows in the window"),
+        whole("mean", 1, (0, 1), "1: mean distance of the k nearest; 0: distance of the k-th"),
+    ];
+    Lof = 24 "lof" "Local outlier factor by a sliding window (Breunig, Kriegel, Ng & Sander 2000)." [
+        whole("k", 10, (1, 64), "number of neighbours"),
+        whole("window", 256, (16, 10_000), "rows in the window"),
+    ];
 }
 
 /// What a detector runs: an algorithm with the parameters that differ from their defaults.

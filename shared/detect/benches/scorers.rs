@@ -29,6 +29,9 @@ fn main() {
     }
     measure("kNN, k 10, window 1000, 10 values", Algorithm::new(Kind::Knn), 10);
     measure("LOF, k 10, window 256, 10 values", Algorithm::new(Kind::Lof), 10);
+    let svm = |features| Algorithm::new(Kind::OneClassSvm).with("features", features);
+    measure("one-class SVM, linear, 10 values", svm(0.0), 10);
+    measure("one-class SVM, 64 features, 10 values", svm(64.0), 10);
 }
 
 fn measure(name: &str, algorithm: Algorithm, values: usize) {

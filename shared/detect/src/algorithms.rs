@@ -9,7 +9,7 @@ use domain::{
 };
 
 use crate::{
-    Assessment, Fusion, HalfSpaceTrees, Knn, Lesinn, Lof, Mahalanobis, RobustZ,
+    Assessment, Fusion, HalfSpaceTrees, Knn, Lesinn, Lof, Mahalanobis, OneClassSvm, RobustZ,
     scorer::{Levels, Row, Scorer},
 };
 
@@ -114,6 +114,7 @@ models! {
     Fusion [("samples" = 4, "size" = 8, "gate" = 30), ("samples" = 2, "gate" = 500)],
     Knn [("k" = 3, "window" = 40), ("k" = 5, "window" = 64, "mean" = 0)],
     Lof [("k" = 4, "window" = 30), ("window" = 48)],
+    OneClassSvm [("features" = 0), ("features" = 24)],
 }
 
 /// Appends an algorithm: its number, and its parameters in the order of the table.

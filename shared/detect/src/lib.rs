@@ -1,6 +1,7 @@
 //! Scoring of rows: pure, seeded, deterministic. In reading order: a [`Scorer`] turns a row into a
 //! raw score, [`algorithms`] lists them ([`robust_z`], [`half_space_trees`],
-//! [`mahalanobis`], [`lesinn`], [`fusion`], [`knn`], [`lof`]), [`calibration`] turns raw scores into comparable
+//! [`mahalanobis`], [`lesinn`], [`fusion`], [`knn`], [`lof`],
+//! [`one_class_svm`]), [`calibration`] turns raw scores into comparable
 //! ones in [0, 1), [`threshold`] says from which score a row is odd, [`incident`] makes one anomaly
 //! of a stretch of odd rows, and [`series`] bundles all of it for one series and one detector.
 //! All that a series has learned can be encoded:
@@ -19,6 +20,7 @@ pub mod knn;
 pub mod lesinn;
 pub mod lof;
 pub mod mahalanobis;
+pub mod one_class_svm;
 mod points;
 pub mod robust_z;
 pub mod scorer;
@@ -36,6 +38,7 @@ pub use knn::Knn;
 pub use lesinn::Lesinn;
 pub use lof::Lof;
 pub use mahalanobis::Mahalanobis;
+pub use one_class_svm::OneClassSvm;
 pub use robust_z::RobustZ;
 pub use scorer::{Assessment, Levels, Row, Scorer};
 pub use series::{SeriesModel, Verdict};

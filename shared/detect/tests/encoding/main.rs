@@ -176,6 +176,8 @@ const BYTES_MAX: &[(&str, usize, usize)] = &[
     ("knn(k=5, mean=0, window=64)", 5, 1_960),
     ("lof(k=4, window=30)", 1, 600),
     ("lof(window=48)", 5, 1_620),
+    ("one_class_svm(features=0)", 5, 600),
+    ("one_class_svm(features=24)", 1, 760),
 ];
 
 #[test]
@@ -277,6 +279,8 @@ const ENCODED: &[(&str, &str)] = &[
     ("knn(k=5, mean=0, window=64)", "d575c810bedbb4f71fd6d7f9b5169d9c"),
     ("lof(k=4, window=30)", "f21a148d9686bae1e1da43be07cba683"),
     ("lof(window=48)", "3ebcf5b34740881968f4334bcc543f8c"),
+    ("one_class_svm(features=0)", "050aaf2cab60c206860c0157dfc2a10c"),
+    ("one_class_svm(features=24)", "52f26c86226bce95ff36c3c96f46132f"),
 ];
 
 #[test]

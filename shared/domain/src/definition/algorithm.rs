@@ -108,6 +108,10 @@ kinds! {
         whole("k", 10, (1, 64), "number of neighbours"),
         whole("window", 256, (16, 10_000), "rows in the window"),
     ];
+    OneClassSvm = 25 "one_class_svm" "One-class support vector machine, learned online." [
+        whole("features", 64, (0, 4096), "random Fourier features of a Gaussian kernel; 0: linear"),
+        real("nu", 0.1, (0.001, 0.5), "share of rows beyond the margin"),
+    ];
 }
 
 /// What a detector runs: an algorithm with the parameters that differ from their defaults.

@@ -30,6 +30,18 @@ fn main() {
     measure("isolation forest 50 x 128, 10 values", forest(), 10);
     measure("isolation forest 50 x 128, extended, 10 values", forest().with("extended", 1.0), 10);
     measure("LODA 100, window 512, 10 values", Algorithm::new(Kind::Loda), 10);
+    for (name, kind) in [
+        ("Mahalanobis", Kind::Mahalanobis),
+        ("LeSiNN 8 x 16", Kind::Lesinn),
+        ("fusion of LeSiNN and Mahalanobis", Kind::Fusion),
+    ] {
+        measure(&format!("{name}, 8 values"), Algorithm::new(kind), 8);
+    }
+    measure("kNN, k 10, window 1000, 10 values", Algorithm::new(Kind::Knn), 10);
+    measure("LOF, k 10, window 256, 10 values", Algorithm::new(Kind::Lof), 10);
+    let svm = |features| Algorithm::new(Kind::OneClassSvm).with("features", features);
+    measure("one-class SVM, linear, 10 values", svm(0.0), 10);
+    measure("one-class SVM, 64 features, 10 values", svm(64.0), 10);
 }
 
 /// Measures if the name has what the first argument asks for.

@@ -9,7 +9,8 @@ use domain::{
 };
 
 use crate::{
-    Assessment, HalfSpaceTrees, IsolationForest, Loda, Novelty, RandomCutForest, RobustZ,
+    Assessment, Fusion, HalfSpaceTrees, IsolationForest, Knn, Lesinn, Loda, Lof, Mahalanobis,
+    Novelty, OneClassSvm, RandomCutForest, RobustZ,
     scorer::{Levels, Row, Scorer},
 };
 
@@ -119,6 +120,12 @@ models! {
         ("trees" = 10, "sample" = 32, "window" = 100, "extended" = 1)
     ],
     Loda [("window" = 64), ("projections" = 20, "window" = 100)],
+    Mahalanobis [("horizon" = 100), ("ridge" = 0.1)],
+    Lesinn [("samples" = 3, "size" = 5, "horizon" = 40), ("samples" = 4)],
+    Fusion [("samples" = 4, "size" = 8, "gate" = 30), ("samples" = 2, "gate" = 500)],
+    Knn [("k" = 3, "window" = 40), ("k" = 5, "window" = 64, "mean" = 0)],
+    Lof [("k" = 4, "window" = 30), ("window" = 48)],
+    OneClassSvm [("features" = 0), ("features" = 24)],
 }
 
 /// Appends an algorithm: its number, and the parameters that differ from their defaults by their

@@ -19,7 +19,7 @@ use domain::encoding::{DecodeError, ensure, put, take_count};
 use points::Points;
 use tree::{Bench, Rule, Tree};
 
-use crate::{dice::Dice, gate::Gate, present, standard::Standard};
+use crate::{burst_gate::BurstGate, dice::Dice, present, standard::Standard};
 
 /// Trees of fewer points say nothing.
 const MASS_MIN: u16 = 32;
@@ -64,7 +64,7 @@ pub(crate) struct Forest {
     pub(crate) points: Points,
     pub(crate) trees: Box<[Tree]>,
     dice: Dice,
-    gate: Gate,
+    gate: BurstGate,
     bench: Bench,
     pub(crate) rows: u64,
 }
@@ -79,7 +79,7 @@ impl Forest {
             points: Points::new(width, shingle, window),
             trees: (0..trees).map(|_| Tree::new(shape.dims(), sample)).collect(),
             dice: Dice::new(seed),
-            gate: Gate::default(),
+            gate: BurstGate::default(),
             bench: Bench::new(shape.dims(), sample, shape.rule),
             rows: 0,
         }
@@ -171,7 +171,7 @@ impl Forest {
         for standard in &mut self.standards {
             *standard = Standard::decode(bytes)?;
         }
-        self.gate = Gate::decode(bytes)?;
+        self.gate = BurstGate::decode(bytes)?;
         self.dice.decode(self.seed, bytes)?;
         self.points.decode(self.rows, bytes)?;
         // Rows before the first are in no shingle.

@@ -25,9 +25,9 @@ use histograms::{BINS, Histograms, NONE};
 
 use crate::{
     Assessment,
+    burst_gate::BurstGate,
     calibration::Prior,
     dice::Dice,
-    gate::Gate,
     present,
     scorer::{Levels, Row, Scorer, level_of},
     standard::Standard,
@@ -53,7 +53,7 @@ pub struct Loda {
     shifts: Box<[f32]>,
     histograms: Histograms,
     standards: Box<[Standard]>,
-    gate: Gate,
+    gate: BurstGate,
     dice: Dice,
     seed: u64,
     rows: u64,
@@ -75,7 +75,7 @@ impl Scorer for Loda {
             shifts: (0..width).map(|_| uniform(&mut random) - 0.5).collect(),
             histograms: Histograms::new(count, algorithm.whole("window")),
             standards: vec![Standard::default(); values].into(),
-            gate: Gate::default(),
+            gate: BurstGate::default(),
             dice: Dice::new(seed),
             seed,
             rows: 0,
@@ -146,7 +146,7 @@ impl Scorer for Loda {
         for standard in &mut self.standards {
             *standard = Standard::decode(bytes)?;
         }
-        self.gate = Gate::decode(bytes)?;
+        self.gate = BurstGate::decode(bytes)?;
         self.dice.decode(self.seed, bytes)?;
         self.histograms.decode(bytes)
     }

@@ -144,6 +144,7 @@ impl SeriesModel {
         let known = (0..self.values).any(|i| crate::present(row.values, i).is_some());
         if let Some(usual) = &self.usual
             && out.confidence > 0.0
+            && self.model.rows() >= MODEL_ROWS_MIN
         {
             out.levels[0] = level_of(usual.distance(out.raw).max(0.0));
         }
@@ -266,8 +267,10 @@ impl SeriesModel {
         if self.model.rows() >= self.warm_up {
             self.bar.learn(row.at, self.run, alert);
         }
+        // What is usual is believed from its first row on, so that must not be one that any value is far from.
         if let Some(usual) = &mut self.usual
             && seen.confidence > 0.0
+            && self.model.rows() >= MODEL_ROWS_MIN
         {
             usual.learn(seen.raw);
         }

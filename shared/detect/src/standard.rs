@@ -3,7 +3,10 @@
 
 use domain::encoding::{DecodeError, ensure, put, take};
 
-use crate::{DEVIATION_MAX, SQUARE_MAX};
+use crate::{Assessment, DEVIATION_MAX, SQUARE_MAX, present};
+
+/// Rows at which the confidence of a model that judges rows by their standardised values is one half.
+const CONFIDENCE_ROWS: f64 = 32.0;
 
 /// A clipped exponential mean and deviation.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -87,6 +90,73 @@ impl Standard {
         ensure(rows <= Self::HORIZON, "number of rows of a mean")?;
         ensure((0.0..=DEVIATION_MAX).contains(&unbelieved), "deviation")?;
         Ok(Self { mean, variance, rows, unbelieved, run })
+    }
+}
+
+/// The standards of all values of a series.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Standards(Box<[Standard]>);
+
+impl Standards {
+    pub(crate) fn new(values: usize) -> Self {
+        Self(vec![Standard::default(); values].into())
+    }
+
+    pub(crate) fn bytes(values: usize) -> usize {
+        values * size_of::<Standard>()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn as_slice(&self) -> &[Standard] {
+        &self.0
+    }
+
+    /// Tells what is expected of each value, and puts the values' deviations into the room, NaN for missing
+    /// ones. Sets the confidence of a model of so many rows. Says how many values are present.
+    pub(crate) fn place(&self, row: &[f64], rows: u64, out: &mut Assessment) -> usize {
+        out.room.clear();
+        let mut known = 0;
+        for (index, standard) in self.0.iter().enumerate() {
+            (out.expected[index], out.scale[index]) = (standard.expected(), standard.unit());
+            let value = present(row, index);
+            known += usize::from(value.is_some());
+            out.room.push(value.map_or(f64::NAN, |value| standard.distance(value)));
+        }
+        let share = known as f64 / self.0.len().max(1) as f64;
+        out.confidence = share * rows as f64 / (rows as f64 + CONFIDENCE_ROWS);
+        known
+    }
+
+    /// The deviations of the values, NaN for missing ones.
+    pub(crate) fn deviations(&self, row: &[f64]) -> impl Iterator<Item = f64> {
+        let one = |(index, standard): (usize, &Standard)| {
+            present(row, index).map_or(f64::NAN, |value| standard.distance(value))
+        };
+        self.0.iter().enumerate().map(one)
+    }
+
+    pub(crate) fn learn(&mut self, row: &[f64]) {
+        for (index, standard) in self.0.iter_mut().enumerate() {
+            if let Some(value) = present(row, index) {
+                standard.learn(value);
+            }
+        }
+    }
+
+    /// Appends what was learned.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        self.0.iter().for_each(|standard| standard.encode(out));
+    }
+
+    /// Takes what [`encode`](Self::encode) appended, of as many values as these.
+    pub(crate) fn decode(&mut self, bytes: &mut &[u8]) -> Result<(), DecodeError> {
+        for standard in &mut self.0 {
+            *standard = Standard::decode(bytes)?;
+        }
+        Ok(())
     }
 }
 

@@ -263,6 +263,36 @@ fn a_machine_of_many_values() {
     assert!(!bad, "{report}");
 }
 
+/// Fusion judges rows as a whole, so that after some bursts one more is no news, whichever value has it: one
+/// machine for each.
+#[test]
+fn a_machine_by_fusion() {
+    let mut detector = robust_z();
+    detector.algorithm = Algorithm::new(AlgorithmKind::Fusion);
+    let (mut opened, mut found, mut named) = (0, vec![0; KINDS.len()], vec![0; KINDS.len()]);
+    let seeds = 4;
+    for (index, kind) in KINDS.iter().enumerate() {
+        for seed in 0..seeds {
+            let mut rows = machine(5_010, seed);
+            rows[5_000..].iter_mut().for_each(|row| row[index] = (kind.burst)(row[index]));
+            let mut model = SeriesModel::new(&detector, KINDS.len(), seed);
+            let mut out = Assessment::default();
+            for (at, row) in rows.iter().enumerate() {
+                let verdict = model.assess(as_row(row), true, 0, &mut out);
+                let new = verdict.transition.is_some_and(|t| t.phase == Phase::Opened);
+                opened += usize::from(at < 5_000 && new);
+                if at == 5_001 {
+                    named[index] += usize::from(verdict.top().0 == index);
+                    found[index] += usize::from(model.is_open());
+                }
+            }
+        }
+    }
+    let false_mean = 2.0 * opened as f64 / (KINDS.len() as f64 * seeds as f64);
+    let report = format!("false in 10,000 {false_mean} found {found:?} named {named:?}");
+    assert!(false_mean <= 9.0 && found.iter().sum::<usize>() >= 34, "{report}");
+}
+
 /// The share of rows past the threshold after the first 1,000.
 fn share(algorithm: Algorithm, share: f64, rows: usize, next: impl FnMut() -> Vec<f64>) -> f64 {
     let mut detector = robust_z();

@@ -154,8 +154,8 @@ fn other_versions_are_refused_by_name() {
 /// nothing is shorter by chance.
 const BYTES_MAX: &[(&str, usize, usize)] = &[
     ("auto", 1, 2_700),
-    ("auto", 5, 4_900),
-    ("auto", 40, 18_600),
+    ("auto", 5, 2_200),
+    ("auto", 40, 19_200),
     ("robust_z(window=41)", 1, 930),
     ("robust_z(window=64)", 1, 1_120),
     ("robust_z(window=64)", 5, 5_250),
@@ -175,6 +175,20 @@ const BYTES_MAX: &[(&str, usize, usize)] = &[
     ("loda(window=64)", 1, 7_200),
     ("loda(projections=20, window=100)", 5, 3_000),
     ("loda", 5, 52_500),
+    ("mahalanobis(horizon=100)", 1, 480),
+    ("mahalanobis(horizon=100)", 5, 650),
+    ("mahalanobis(ridge=0.1)", 40, 8_100),
+    ("lesinn(horizon=40, samples=3, size=5)", 1, 450),
+    ("lesinn(samples=4)", 5, 1_250),
+    ("fusion(gate=30, samples=4, size=8)", 1, 590),
+    ("fusion(gate=500, samples=2)", 5, 1_260),
+    ("fusion", 8, 3_300),
+    ("knn(k=3, window=40)", 1, 720),
+    ("knn(k=5, mean=0, window=64)", 5, 1_960),
+    ("lof(k=4, window=30)", 1, 600),
+    ("lof(window=48)", 5, 1_620),
+    ("one_class_svm(features=0)", 5, 600),
+    ("one_class_svm(features=24)", 1, 760),
 ];
 
 #[test]
@@ -267,6 +281,7 @@ const ENCODED: &[(&str, &str)] = &[
     ("half_space_trees(depth=1, trees=3, window=16)", "1f21d255cffa483a8e910045e3922d26"),
     ("half_space_trees(depth=8, trees=10, window=64)", "8332f2e62d1286ffe6db984fb5c6530b"),
     ("auto", "76cefa8a2ab3b03e467de73179bbaa0a"),
+    ("auto", "4ce26e18bd88df436c4c9282315e578b"),
     ("robust_z(window=41)", "3f9842ee26ae91c92ddcc8bb208c8443"),
     ("robust_z(window=64)", "c3a98f16c8cc050f948234ea754e5621"),
     ("half_space_trees(depth=1, trees=3, window=16)", "a505c669ae46a0dd3e32765abb2b0d9e"),
@@ -283,6 +298,18 @@ const ENCODED: &[(&str, &str)] = &[
     ),
     ("loda(window=64)", "957e33f378782f09174a703be429b76a"),
     ("loda(projections=20, window=100)", "dd8c0802e66831f7995fd878e5deb103"),
+    ("mahalanobis(horizon=100)", "5ad4059319b9d0b556704c926e1dfd63"),
+    ("mahalanobis(ridge=0.1)", "ae8fbe4f6bf996a9415e752a8e3d5a3f"),
+    ("lesinn(horizon=40, samples=3, size=5)", "4df46f584033db523452588a5a8fd7fb"),
+    ("lesinn(samples=4)", "bff70792b742ce1ce90eb6dbadcb678d"),
+    ("fusion(gate=30, samples=4, size=8)", "8266c0abd10d45e1108fc9e07165dc85"),
+    ("fusion(gate=500, samples=2)", "2a87afab505906a93144e81b906cb0d3"),
+    ("knn(k=3, window=40)", "f0d9c6b2ff2092fd558c6d494adb3d88"),
+    ("knn(k=5, mean=0, window=64)", "d575c810bedbb4f71fd6d7f9b5169d9c"),
+    ("lof(k=4, window=30)", "f21a148d9686bae1e1da43be07cba683"),
+    ("lof(window=48)", "3ebcf5b34740881968f4334bcc543f8c"),
+    ("one_class_svm(features=0)", "050aaf2cab60c206860c0157dfc2a10c"),
+    ("one_class_svm(features=24)", "52f26c86226bce95ff36c3c96f46132f"),
 ];
 
 #[test]

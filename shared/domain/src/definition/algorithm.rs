@@ -76,7 +76,7 @@ macro_rules! kinds {
 }
 
 kinds! {
-    Auto = 0 "auto" "Chosen by the number of values: novelty memories for one, half-space trees for several." [];
+    Auto = 0 "auto" "Chosen by the number of values: novelty memories for one, fusion for several." [];
     RobustZ = 1 "robust_z" "Distance from the median of a sliding window in units of its MAD." [
         whole("window", 256, (8, 10_000), "rows in the window"),
     ];
@@ -118,6 +118,33 @@ kinds! {
     Loda = 12 "loda" "LODA: histograms of random projections (Pevny 2016)." [
         whole("projections", 100, (8, 1000), "number of projections"),
         whole("window", 512, (16, 10_000), "rows in the histograms"),
+    ];
+    Mahalanobis = 20 "mahalanobis" "Distance by the values' means, deviations and correlations." [
+        whole("horizon", 1000, (16, 100_000), "rows after which a row counts 1/e"),
+        real("ridge", 0.02, (0.001, 1.0), "variance added to each standardised value's own"),
+    ];
+    Lesinn = 21 "lesinn" "Distance to the nearest of small random samples (Pang, Ting & Albrecht 2015)." [
+        whole("samples", 8, (1, 256), "number of subsamples"),
+        whole("size", 16, (2, 1024), "rows in each subsample"),
+        whole("horizon", 256, (16, 100_000), "rows of the past that a subsample is of"),
+    ];
+    Fusion = 22 "fusion" "LeSiNN and the Mahalanobis distance, with a learning gate." [
+        whole("samples", 8, (1, 256), "number of LeSiNN's subsamples"),
+        whole("size", 16, (2, 1024), "rows in each subsample"),
+        whole("gate", 3000, (0, 100_000), "rows after which a lasting anomaly is the new normal"),
+    ];
+    Knn = 23 "knn" "Distance to the nearest rows of a sliding window." [
+        whole("k", 10, (1, 64), "number of neighbours"),
+        whole("window", 1000, (16, 10_000), "rows in the window"),
+        whole("mean", 1, (0, 1), "1: mean distance of the k nearest; 0: distance of the k-th"),
+    ];
+    Lof = 24 "lof" "Local outlier factor by a sliding window (Breunig, Kriegel, Ng & Sander 2000)." [
+        whole("k", 10, (1, 64), "number of neighbours"),
+        whole("window", 256, (16, 10_000), "rows in the window"),
+    ];
+    OneClassSvm = 25 "one_class_svm" "One-class support vector machine, learned online." [
+        whole("features", 64, (0, 4096), "random Fourier features of a Gaussian kernel; 0: linear"),
+        real("nu", 0.1, (0.001, 0.5), "share of rows beyond the margin"),
     ];
 }
 
@@ -165,7 +192,7 @@ impl Algorithm {
     pub fn resolved(&self, values: usize) -> Self {
         let kind = match self.kind {
             Kind::Auto if values <= 1 => Kind::Novelty,
-            Kind::Auto => Kind::HalfSpaceTrees,
+            Kind::Auto => Kind::Fusion,
             chosen => chosen,
         };
         let default = Self::new(kind);

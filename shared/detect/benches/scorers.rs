@@ -20,6 +20,9 @@ fn main() {
     measure("half-space trees 25 x 10, window 250, 10 values", trees(10), 10);
     measure("half-space trees 25 x 15, window 250, 10 values", trees(15), 10);
     measure("half-space trees 25 x 10, window 250, 3 values", trees(10), 3);
+    let ewma = || Algorithm::new(Kind::Ewma);
+    measure("ewma, half-life 200, 1 value", ewma(), 1);
+    measure("ewma, half-life 200, 10 values", ewma(), 10);
 }
 
 fn measure(name: &str, algorithm: Algorithm, values: usize) {

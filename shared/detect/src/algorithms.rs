@@ -9,7 +9,7 @@ use domain::{
 };
 
 use crate::{
-    Assessment, HalfSpaceTrees, RobustZ,
+    Assessment, Ewma, HalfSpaceTrees, RobustZ,
     scorer::{Levels, Row, Scorer},
 };
 
@@ -109,6 +109,7 @@ models! {
         ("trees" = 3, "depth" = 1, "window" = 16),
         ("trees" = 10, "depth" = 8, "window" = 64)
     ],
+    Ewma [("half_life" = 20), ("half_life" = 150, "smoothing" = 0.25)],
 }
 
 /// Appends an algorithm: its number, and its parameters in the order of the table.

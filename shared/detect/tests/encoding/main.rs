@@ -164,6 +164,9 @@ const BYTES_MAX: &[(&str, usize, usize)] = &[
     ("half_space_trees(depth=1, trees=3, window=16)", 5, 2_350),
     ("half_space_trees(depth=8, trees=10, window=64)", 5, 2_800),
     ("half_space_trees", 1, 17_300),
+    ("ewma(half_life=20)", 1, 750),
+    ("ewma(half_life=20)", 5, 3_250),
+    ("ewma(half_life=150, smoothing=0.25)", 5, 2_600),
 ];
 
 #[test]
@@ -255,6 +258,8 @@ const ENCODED: &[(&str, &str)] = &[
     ("robust_z(window=64)", "c3a98f16c8cc050f948234ea754e5621"),
     ("half_space_trees(depth=1, trees=3, window=16)", "a505c669ae46a0dd3e32765abb2b0d9e"),
     ("half_space_trees(depth=8, trees=10, window=64)", "f53f494e586363b641c77873f7c4f350"),
+    ("ewma(half_life=20)", "6a28d71f60a2dcb83dc02e2f623a909c"),
+    ("ewma(half_life=150, smoothing=0.25)", "43bc38eff596431eb0232f63758ed140"),
 ];
 
 #[test]

@@ -35,6 +35,15 @@ const fn whole(
     Parameter { name, default, least, most, whole: true, about }
 }
 
+const fn real(
+    name: &'static str,
+    default: f64,
+    range: (f64, f64),
+    about: &'static str,
+) -> Parameter {
+    Parameter { name, default, least: range.0, most: range.1, whole: false, about }
+}
+
 macro_rules! kinds {
     ($($kind:ident = $number:literal $name:literal $about:literal [$($parameter:expr),* $(,)?];)+) => {
         /// What can be run. The numbers go into snapshots and are never given to another one.
@@ -75,6 +84,10 @@ kinds! {
         whole("trees", 25, (1, 200), "number of trees"),
         whole("depth", 10, (1, 15), "depth of each tree"),
         whole("window", 250, (16, 100_000), "rows per window"),
+    ];
+    Ewma = 30 "ewma" "Exponentially weighted mean and deviation, and the EWMA control chart (Roberts 1959)." [
+        whole("half_life", 200, (2, 10_000), "rows after which one counts half"),
+        real("smoothing", 1.0, (0.01, 1.0), "weight of the newest row in the chart of small shifts; 1: no chart"),
     ];
 }
 

@@ -23,6 +23,9 @@ fn main() {
     let ewma = || Algorithm::new(Kind::Ewma);
     measure("ewma, half-life 200, 1 value", ewma(), 1);
     measure("ewma, half-life 200, 10 values", ewma(), 10);
+    let season = |rows| Algorithm::new(Kind::Seasonal).with("season", f64::from(rows));
+    measure("seasonal, season 288, 1 value", season(288), 1);
+    measure("seasonal, season looked for to 512, 1 value", season(0), 1);
 }
 
 fn measure(name: &str, algorithm: Algorithm, values: usize) {

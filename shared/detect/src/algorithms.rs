@@ -9,7 +9,7 @@ use domain::{
 };
 
 use crate::{
-    Assessment, Ewma, HalfSpaceTrees, RobustZ,
+    Assessment, Ewma, HalfSpaceTrees, RobustZ, Seasonal,
     scorer::{Levels, Row, Scorer},
 };
 
@@ -110,6 +110,7 @@ models! {
         ("trees" = 10, "depth" = 8, "window" = 64)
     ],
     Ewma [("half_life" = 20), ("half_life" = 150, "smoothing" = 0.25)],
+    Seasonal [("season_max" = 40), ("season" = 12, "level" = 0.3)],
 }
 
 /// Appends an algorithm: its number, and its parameters in the order of the table.

@@ -1,5 +1,5 @@
 //! Scoring of rows: pure, seeded, deterministic. In reading order: a [`Scorer`] turns a row into a
-//! raw score, [`algorithms`] lists them ([`robust_z`], [`half_space_trees`]; by value, see [`tracks`]: [`ewma`]), [`calibration`] turns raw scores into comparable
+//! raw score, [`algorithms`] lists them ([`robust_z`], [`half_space_trees`]; by value, see [`tracks`]: [`ewma`], [`seasonal`]), [`calibration`] turns raw scores into comparable
 //! ones in [0, 1), [`threshold`] says from which score a row is odd, [`incident`] makes one anomaly
 //! of a stretch of odd rows, and [`series`] bundles all of it for one series and one detector.
 //! All that a series has learned can be encoded:
@@ -15,6 +15,7 @@ pub mod half_space_trees;
 pub mod incident;
 pub mod robust_z;
 pub mod scorer;
+pub mod seasonal;
 pub mod series;
 mod standard;
 pub mod threshold;
@@ -28,6 +29,7 @@ pub use half_space_trees::HalfSpaceTrees;
 pub use incident::{Incident, Transition};
 pub use robust_z::RobustZ;
 pub use scorer::{Assessment, Levels, Row, Scorer};
+pub use seasonal::Seasonal;
 pub use series::{SeriesModel, Verdict};
 pub use threshold::Bar;
 

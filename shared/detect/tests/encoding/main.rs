@@ -167,6 +167,10 @@ const BYTES_MAX: &[(&str, usize, usize)] = &[
     ("ewma(half_life=20)", 1, 750),
     ("ewma(half_life=20)", 5, 3_250),
     ("ewma(half_life=150, smoothing=0.25)", 5, 2_600),
+    ("seasonal(season_max=40)", 1, 1_250),
+    ("seasonal(season_max=40)", 5, 5_500),
+    ("seasonal(level=0.3, season=12)", 5, 3_000),
+    ("seasonal", 1, 7_200),
 ];
 
 #[test]
@@ -260,6 +264,8 @@ const ENCODED: &[(&str, &str)] = &[
     ("half_space_trees(depth=8, trees=10, window=64)", "f53f494e586363b641c77873f7c4f350"),
     ("ewma(half_life=20)", "6a28d71f60a2dcb83dc02e2f623a909c"),
     ("ewma(half_life=150, smoothing=0.25)", "43bc38eff596431eb0232f63758ed140"),
+    ("seasonal(season_max=40)", "825e96a92729ff52f1964318225e266b"),
+    ("seasonal(level=0.3, season=12)", "13c0cad0b8f22cfcb2bf1a971aa20d77"),
 ];
 
 #[test]

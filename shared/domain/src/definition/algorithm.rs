@@ -86,8 +86,16 @@ kinds! {
         whole("window", 250, (16, 100_000), "rows per window"),
     ];
     Ewma = 30 "ewma" "Exponentially weighted mean and deviation, and the EWMA control chart (Roberts 1959)." [
-        whole("half_life", 200, (2, 10_000), "rows after which one counts half"),
+        whole("half_life", 200, (12, 10_000), "rows after which one counts half"),
         real("smoothing", 1.0, (0.01, 1.0), "weight of the newest row in the chart of small shifts; 1: no chart"),
+    ];
+    Seasonal = 31 "seasonal" "Holt-Winters forecasts: level, damped trend and season, additive (Winters 1960)." [
+        whole("season", 0, (0, 10_000), "rows in a season; 0: found by itself"),
+        whole("season_max", 512, (4, 4096), "longest season that is looked for"),
+        real("level", 0.1, (0.001, 1.0), "weight of an error in the level"),
+        real("trend", 0.01, (0.0, 1.0), "weight of it in the trend, of what the level takes"),
+        real("seasonal", 0.2, (0.0, 1.0), "weight of it in the season"),
+        real("damping", 0.98, (0.0, 1.0), "what stays of the trend from row to row"),
     ];
 }
 

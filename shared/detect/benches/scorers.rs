@@ -26,6 +26,13 @@ fn main() {
     let season = |rows| Algorithm::new(Kind::Seasonal).with("season", f64::from(rows));
     measure("seasonal, season 288, 1 value", season(288), 1);
     measure("seasonal, season looked for to 512, 1 value", season(0), 1);
+    let spectral =
+        |window| Algorithm::new(Kind::SpectralResidual).with("window", f64::from(window));
+    measure("spectral residual, window 128, 1 value", spectral(128), 1);
+    measure("spectral residual, window 1024, 1 value", spectral(1024), 1);
+    let discord = |history| Algorithm::new(Kind::Discord).with("history", f64::from(history));
+    measure("discord, length 24, history 1024, 1 value", discord(1024), 1);
+    measure("discord, length 24, history 16384, 1 value", discord(16_384), 1);
 }
 
 fn measure(name: &str, algorithm: Algorithm, values: usize) {

@@ -9,7 +9,7 @@ use domain::{
 };
 
 use crate::{
-    Assessment, Ewma, HalfSpaceTrees, RobustZ, Seasonal,
+    Assessment, Discord, Ewma, HalfSpaceTrees, RobustZ, Seasonal, SpectralResidual,
     scorer::{Levels, Row, Scorer},
 };
 
@@ -111,6 +111,8 @@ models! {
     ],
     Ewma [("half_life" = 20), ("half_life" = 150, "smoothing" = 0.25)],
     Seasonal [("season_max" = 40), ("season" = 12, "level" = 0.3)],
+    SpectralResidual [("window" = 64), ("window" = 256)],
+    Discord [("length" = 12, "history" = 160), ("length" = 10, "history" = 256, "flat" = 0.1)],
 }
 
 /// Appends an algorithm: its number, and its parameters in the order of the table.

@@ -1,5 +1,5 @@
 //! Scoring of rows: pure, seeded, deterministic. In reading order: a [`Scorer`] turns a row into a
-//! raw score, [`algorithms`] lists them ([`robust_z`], [`half_space_trees`]; by value, see [`tracks`]: [`ewma`], [`seasonal`]), [`calibration`] turns raw scores into comparable
+//! raw score, [`algorithms`] lists them ([`robust_z`], [`half_space_trees`]; by value, see [`tracks`]: [`ewma`], [`seasonal`], [`spectral_residual`], [`discord`]), [`calibration`] turns raw scores into comparable
 //! ones in [0, 1), [`threshold`] says from which score a row is odd, [`incident`] makes one anomaly
 //! of a stretch of odd rows, and [`series`] bundles all of it for one series and one detector.
 //! All that a series has learned can be encoded:
@@ -10,6 +10,7 @@
 
 pub mod algorithms;
 pub mod calibration;
+pub mod discord;
 pub mod ewma;
 pub mod half_space_trees;
 pub mod incident;
@@ -17,12 +18,14 @@ pub mod robust_z;
 pub mod scorer;
 pub mod seasonal;
 pub mod series;
+pub mod spectral_residual;
 mod standard;
 pub mod threshold;
 pub mod tracks;
 
 pub use algorithms::{Model, SAMPLES};
 pub use calibration::Calibration;
+pub use discord::Discord;
 pub use domain::encoding::DecodeError;
 pub use ewma::Ewma;
 pub use half_space_trees::HalfSpaceTrees;
@@ -31,6 +34,7 @@ pub use robust_z::RobustZ;
 pub use scorer::{Assessment, Levels, Row, Scorer};
 pub use seasonal::Seasonal;
 pub use series::{SeriesModel, Verdict};
+pub use spectral_residual::SpectralResidual;
 pub use threshold::Bar;
 
 /// The version of what [`SeriesModel::encode`] writes. Raise it with any change of an encoding, or

@@ -51,6 +51,12 @@ impl Standard {
         if self.rows > 0.0 { ((value - self.mean) / self.unit()).clamp(-1e6, 1e6) } else { 0.0 }
     }
 
+    /// Deviations above the mean in units of at least `unit_min`; 0 below it and before the first row.
+    pub(crate) fn above(&self, value: f64, unit_min: f64) -> f64 {
+        let unit = self.unit().max(unit_min);
+        if self.rows > 0.0 { ((value - self.mean) / unit).clamp(0.0, 1e6) } else { 0.0 }
+    }
+
     pub(crate) fn learn(&mut self, value: f64) {
         self.learn_within(value, Self::HORIZON, 0.0);
     }

@@ -171,6 +171,14 @@ const BYTES_MAX: &[(&str, usize, usize)] = &[
     ("seasonal(season_max=40)", 5, 5_500),
     ("seasonal(level=0.3, season=12)", 5, 3_000),
     ("seasonal", 1, 7_200),
+    ("spectral_residual(window=64)", 1, 700),
+    ("spectral_residual(window=64)", 5, 3_150),
+    ("spectral_residual(window=256)", 5, 7_400),
+    ("spectral_residual", 1, 1_000),
+    ("discord(history=160, length=12)", 1, 750),
+    ("discord(history=160, length=12)", 5, 3_300),
+    ("discord(flat=0.1, history=256, length=10)", 5, 4_300),
+    ("discord", 1, 2_500),
 ];
 
 #[test]
@@ -266,6 +274,10 @@ const ENCODED: &[(&str, &str)] = &[
     ("ewma(half_life=150, smoothing=0.25)", "43bc38eff596431eb0232f63758ed140"),
     ("seasonal(season_max=40)", "825e96a92729ff52f1964318225e266b"),
     ("seasonal(level=0.3, season=12)", "13c0cad0b8f22cfcb2bf1a971aa20d77"),
+    ("spectral_residual(window=64)", "b3f9b48bf09ea793edd4086e9b272b2b"),
+    ("spectral_residual(window=256)", "3c0962630336291a5fdfb738162e5a4b"),
+    ("discord(history=160, length=12)", "cb136d6438234811803f8bfa5273fcc5"),
+    ("discord(flat=0.1, history=256, length=10)", "a1230136615ce1d1db3e3787acd32954"),
 ];
 
 #[test]

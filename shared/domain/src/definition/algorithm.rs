@@ -97,6 +97,14 @@ kinds! {
         real("seasonal", 0.2, (0.0, 1.0), "weight of it in the season"),
         real("damping", 0.98, (0.0, 1.0), "what stays of the trend from row to row"),
     ];
+    SpectralResidual = 32 "spectral_residual" "Spectral residual of a sliding window (Ren et al. 2019)." [
+        whole("window", 128, (32, 1024), "rows in the window, taken up to a power of two"),
+    ];
+    Discord = 33 "discord" "Distance of the newest rows' shape from the nearest one before, as DAMP (Lu et al. 2022)." [
+        whole("length", 24, (4, 256), "rows in a shape"),
+        whole("history", 1024, (64, 16_384), "rows that are searched, at least 4 lengths"),
+        real("flat", 0.2, (0.01, 100.0), "least deviation of a shape, in deviations of the value"),
+    ];
 }
 
 /// What a detector runs: an algorithm with the parameters that differ from their defaults.

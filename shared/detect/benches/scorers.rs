@@ -33,6 +33,9 @@ fn main() {
     let discord = |history| Algorithm::new(Kind::Discord).with("history", f64::from(history));
     measure("discord, length 24, history 1024, 1 value", discord(1024), 1);
     measure("discord, length 24, history 16384, 1 value", discord(16_384), 1);
+    let network = |shingle| Algorithm::new(Kind::Autoencoder).with("shingle", f64::from(shingle));
+    measure("autoencoder, 8 hidden, shingle 8, 1 value", network(8), 1);
+    measure("autoencoder, 8 hidden, shingle 4, 10 values", network(4), 10);
 }
 
 fn measure(name: &str, algorithm: Algorithm, values: usize) {

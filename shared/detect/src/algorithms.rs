@@ -9,7 +9,7 @@ use domain::{
 };
 
 use crate::{
-    Assessment, Discord, Ewma, HalfSpaceTrees, RobustZ, Seasonal, SpectralResidual,
+    Assessment, Autoencoder, Discord, Ewma, HalfSpaceTrees, RobustZ, Seasonal, SpectralResidual,
     scorer::{Levels, Row, Scorer},
 };
 
@@ -113,6 +113,7 @@ models! {
     Seasonal [("season_max" = 40), ("season" = 12, "level" = 0.3)],
     SpectralResidual [("window" = 64), ("window" = 256)],
     Discord [("length" = 12, "history" = 160), ("length" = 10, "history" = 256, "flat" = 0.1)],
+    Autoencoder [("hidden" = 3), ("hidden" = 2, "shingle" = 1, "rate" = 0.05)],
 }
 
 /// Appends an algorithm: its number, and its parameters in the order of the table.

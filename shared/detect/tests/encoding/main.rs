@@ -179,6 +179,10 @@ const BYTES_MAX: &[(&str, usize, usize)] = &[
     ("discord(history=160, length=12)", 5, 3_300),
     ("discord(flat=0.1, history=256, length=10)", 5, 4_300),
     ("discord", 1, 2_500),
+    ("autoencoder(hidden=3)", 1, 900),
+    ("autoencoder(hidden=3)", 5, 4_200),
+    ("autoencoder(hidden=2, rate=0.05, shingle=1)", 5, 3_150),
+    ("autoencoder", 5, 6_000),
 ];
 
 #[test]
@@ -278,6 +282,8 @@ const ENCODED: &[(&str, &str)] = &[
     ("spectral_residual(window=256)", "3c0962630336291a5fdfb738162e5a4b"),
     ("discord(history=160, length=12)", "cb136d6438234811803f8bfa5273fcc5"),
     ("discord(flat=0.1, history=256, length=10)", "a1230136615ce1d1db3e3787acd32954"),
+    ("autoencoder(hidden=3)", "98d3c66e8d68ba1d7658634e06e0cd26"),
+    ("autoencoder(hidden=2, rate=0.05, shingle=1)", "664b5056b42d6f142df1fbf4de118f4c"),
 ];
 
 #[test]

@@ -105,6 +105,11 @@ kinds! {
         whole("history", 1024, (64, 16_384), "rows that are searched, at least 4 lengths"),
         real("flat", 0.2, (0.01, 100.0), "least deviation of a shape, in deviations of the value"),
     ];
+    Autoencoder = 34 "autoencoder" "A small network that rebuilds the last rows from few numbers, learned online." [
+        whole("hidden", 8, (1, 64), "hidden units, at most half the inputs"),
+        whole("shingle", 4, (1, 64), "rows that it sees at once"),
+        real("rate", 0.1, (0.0001, 0.5), "how large a step it learns by"),
+    ];
 }
 
 /// What a detector runs: an algorithm with the parameters that differ from their defaults.

@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use domain::{Algorithm, Detector, Kind};
+use domain::{Algorithm, Combine, Detector, Kind};
 use oddwatch_detect::{Assessment, Row, SeriesModel};
 use rand_core::{RngCore, SeedableRng};
 use rand_pcg::Pcg64Mcg;
@@ -36,6 +36,9 @@ fn main() {
     let network = |shingle| Algorithm::new(Kind::Autoencoder).with("shingle", f64::from(shingle));
     measure("autoencoder, 8 hidden, shingle 8, 1 value", network(8), 1);
     measure("autoencoder, 8 hidden, shingle 4, 10 values", network(4), 10);
+    let members = [Kind::RobustZ, Kind::Ewma, Kind::Seasonal].map(Algorithm::new);
+    let ensemble = Algorithm::ensemble(Combine::Median, members);
+    measure("ensemble of robust z, ewma, seasonal, 1 value", ensemble, 1);
 }
 
 fn measure(name: &str, algorithm: Algorithm, values: usize) {

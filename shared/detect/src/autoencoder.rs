@@ -162,13 +162,14 @@ impl Scorer for Autoencoder {
         if (0..values).any(|index| self.is_known(row, index)) {
             self.descend(inputs, hidden, errors);
         }
-        for index in 0..values {
+        let learners = self.standards.iter_mut().zip(&mut self.errors).zip(outputs);
+        for (index, ((standard, errors), output)) in learners.enumerate() {
             if let Some(value) = present(row, index) {
-                if self.standards[index].rows() >= FIRST {
-                    let error = self.standards[index].distance(value) - outputs[index];
-                    self.errors[index].learn_within(error, Standard::HORIZON, FAR_HORIZON);
+                if standard.rows() >= FIRST {
+                    let error = standard.distance(value) - output;
+                    errors.learn_within(error, Standard::HORIZON, FAR_HORIZON);
                 }
-                self.standards[index].learn_within(value, Standard::HORIZON, FAR_HORIZON);
+                standard.learn_within(value, Standard::HORIZON, FAR_HORIZON);
             }
         }
         if !self.past.is_empty() {

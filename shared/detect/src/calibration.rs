@@ -45,6 +45,7 @@ pub struct Prior(Kind);
 enum Kind {
     Distance,
     Rarity,
+    Surprise,
 }
 
 impl Prior {
@@ -52,11 +53,14 @@ impl Prior {
     pub const DISTANCE: Self = Self(Kind::Distance);
     /// Levels of half-space trees.
     pub const RARITY: Self = Self(Kind::Rarity);
+    /// Levels that are half a surprise: what is calibrated already is exponential, a decade of chance every
+    /// half level.
+    pub const SURPRISE: Self = Self(Kind::Surprise);
 
     /// The rows it counts as.
     fn rows(self) -> f64 {
         match self.0 {
-            Kind::Distance => 50.0,
+            Kind::Distance | Kind::Surprise => 50.0,
             Kind::Rarity => 20.0,
         }
     }
@@ -66,6 +70,7 @@ impl Prior {
         match self.0 {
             Kind::Distance => (1.203, 2.2, 0.22),
             Kind::Rarity => (3.5, 4.0, 0.25),
+            Kind::Surprise => (0.8495, 1.0, 0.2171),
         }
     }
 
@@ -82,9 +87,11 @@ impl Prior {
     fn table(self) -> &'static [f64; BINS + 1] {
         static DISTANCE: LazyLock<[f64; BINS + 1]> = LazyLock::new(|| edges(Prior::DISTANCE));
         static RARITY: LazyLock<[f64; BINS + 1]> = LazyLock::new(|| edges(Prior::RARITY));
+        static SURPRISE: LazyLock<[f64; BINS + 1]> = LazyLock::new(|| edges(Prior::SURPRISE));
         match self.0 {
             Kind::Distance => &DISTANCE,
             Kind::Rarity => &RARITY,
+            Kind::Surprise => &SURPRISE,
         }
     }
 }

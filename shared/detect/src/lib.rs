@@ -1,5 +1,5 @@
 //! Scoring of rows: pure, seeded, deterministic. In reading order: a [`Scorer`] turns a row into a
-//! raw score, [`algorithms`] lists them ([`robust_z`], [`half_space_trees`], [`autoencoder`]; by value, see [`tracks`]: [`ewma`], [`seasonal`], [`spectral_residual`], [`discord`]), [`calibration`] turns raw scores into comparable
+//! raw score, [`algorithms`] lists them ([`robust_z`], [`half_space_trees`], [`autoencoder`]; by value, see [`tracks`]: [`ewma`], [`seasonal`], [`spectral_residual`], [`discord`]; of several: [`ensemble`]), [`calibration`] turns raw scores into comparable
 //! ones in [0, 1), [`threshold`] says from which score a row is odd, [`incident`] makes one anomaly
 //! of a stretch of odd rows, and [`series`] bundles all of it for one series and one detector.
 //! All that a series has learned can be encoded:
@@ -12,6 +12,7 @@ pub mod algorithms;
 pub mod autoencoder;
 pub mod calibration;
 pub mod discord;
+pub mod ensemble;
 pub mod ewma;
 pub mod half_space_trees;
 pub mod incident;
@@ -29,6 +30,7 @@ pub use autoencoder::Autoencoder;
 pub use calibration::Calibration;
 pub use discord::Discord;
 pub use domain::encoding::DecodeError;
+pub use ensemble::Ensemble;
 pub use ewma::Ewma;
 pub use half_space_trees::HalfSpaceTrees;
 pub use incident::{Incident, Transition};

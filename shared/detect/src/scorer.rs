@@ -88,7 +88,7 @@ impl Levels {
 }
 
 /// What a model says about one row, and room to work in. The buffers are reused from row to row and
-/// from series to series; all but `levels` and `room` have one entry per value.
+/// from series to series; all but `levels`, `room` and `members` have one entry per value.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Assessment {
     /// How odd the row is, in the algorithm's own unit; higher is odder. 0 if every value is
@@ -111,6 +111,8 @@ pub struct Assessment {
     pub levels: Vec<f64>,
     /// Room for the model to work in, from a row's score to its learning.
     pub room: Vec<f64>,
+    /// What the members of an ensemble say, from a row's score to its learning.
+    pub members: Vec<Assessment>,
 }
 
 impl Assessment {

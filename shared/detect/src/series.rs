@@ -1,28 +1,18 @@
 //! All that one detector knows of one series: model, calibration, threshold and open anomaly.
 
-mod judge;
+pub(crate) mod judge;
 
 use domain::{
     Algorithm, Detector, Micros,
     encoding::{DecodeError, ensure_same, ensure_version, put, take, take_count},
 };
 
-use judge::Test;
+use judge::{Judge, Odd};
 
 use crate::{
-    Assessment, Bar, Incident, Model, STATE_VERSION, Transition, algorithms,
-    calibration::{for_largest, of_largest, score_of},
-    scorer::{Levels, Row, level_of},
-    standard::Standard,
+    Assessment, Bar, Incident, Model, STATE_VERSION, Transition, algorithms, calibration::score_of,
+    scorer::Row,
 };
-
-/// A model must have learned so many rows before its levels say anything about the series.
-const MODEL_ROWS_MIN: u64 = 8;
-/// The expected range of a value reaches so many units where the value has no level of its own.
-const RANGE: f64 = 4.0;
-/// A happening past the threshold adds this share of the threshold's share to the chance of its like,
-/// however young the series: some three equal bursts are news, after that they are known.
-const HAPPENING: f64 = 1.0 / 3.0;
 
 /// What is said of one row. The slices have one entry per value and live until the next row.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -67,10 +57,7 @@ pub struct SeriesModel {
     warm_up: u64,
     model: Model,
     values: usize,
-    /// What is usual of raw scores that have a unit of their own.
-    usual: Option<Standard>,
-    /// One for each level of the model.
-    tests: Box<[Test]>,
+    judge: Judge,
     bar: Bar,
     incident: Incident,
     /// How many rows in a row were past the threshold or went on with an anomaly.
@@ -84,13 +71,10 @@ impl SeriesModel {
         let algorithm = detector.algorithm.resolved(values);
         let model = Model::new(&algorithm, values, seed);
         let bar = Bar::new(detector.threshold);
-        let levels = model.levels();
-        let largest = for_largest(bar.surprise(), levels.count(values) as f64);
         Self {
             warm_up: u64::from(detector.warm_up),
             values,
-            usual: usual_of(levels),
-            tests: levels.priors(values).map(|prior| Test::new(prior, largest)).collect(),
+            judge: Judge::new(model.levels(), values, bar.surprise()),
             incident: Incident::new(detector),
             run: 0,
             rows: 0,
@@ -111,16 +95,10 @@ impl SeriesModel {
         log_time: Micros,
         out: &'a mut Assessment,
     ) -> Verdict<'a> {
-        out.prepare(self.values, self.tests.len());
+        out.prepare(self.values, self.judge.count());
         self.model.score(row, out);
         let known = (0..self.values).any(|i| crate::present(row.values, i).is_some());
-        if let Some(usual) = &self.usual
-            && known
-            && self.model.rows() > 0
-        {
-            out.levels[0] = level_of(usual.distance(out.raw).max(0.0));
-        }
-        let (surprise, count) = self.judge(row.values, out);
+        let (surprise, count) = self.judge.judge(row.values, self.model.rows(), out);
         let (score, threshold) = (score_of(surprise), self.bar.score());
         let past = known && surprise >= self.bar.surprise();
         let is_anomaly = past && self.model.rows() >= self.warm_up;
@@ -149,63 +127,13 @@ impl SeriesModel {
         }
     }
 
-    /// The surprise of the row just scored and of how many levels it is the largest. Sets each
-    /// value's contribution and expected range.
-    fn judge(&self, row: &[f64], out: &mut Assessment) -> (f64, f64) {
-        let (mut largest, mut count) = (0.0_f64, 0.0);
-        for (test, &level) in self.tests.iter().zip(&out.levels) {
-            if !level.is_nan() {
-                largest = largest.max(test.calibration.surprise(level));
-                count += 1.0;
-            }
-        }
-        let of_values = matches!(self.model.levels(), Levels::Values | Levels::ValuesAndRow(_));
-        if of_values {
-            self.attribute(row, out);
-        }
-        for value in 0..self.values {
-            // An algorithm that judges rows as a whole has no range of its own for a value.
-            out.widen(value, if of_values { self.tests[value].reach } else { RANGE });
-        }
-        (if count > 0.0 { of_largest(largest, count) } else { 0.0 }, count)
-    }
-
-    /// Sets each value's contribution: the square of its surprise and its part in that of the row
-    /// as a whole.
-    fn attribute(&self, row: &[f64], out: &mut Assessment) {
-        let surprise = |index: usize, level| self.tests[index].calibration.surprise(level);
-        let whole = match out.levels.get(self.values) {
-            Some(&level) => surprise(self.values, level),
-            None => 0.0,
-        };
-        for value in 0..self.values {
-            let own =
-                if out.levels[value].is_nan() { 0.0 } else { surprise(value, out.levels[value]) };
-            out.contributions[value] = out.contributions[value] * whole * whole + own * own;
-        }
-        out.normalise(row);
-    }
-
     fn learn(&mut self, row: Row<'_>, odd: bool, count: f64, seen: &Assessment) {
         self.run = if odd { self.run.saturating_add(1) } else { 0 };
-        if self.model.rows() >= MODEL_ROWS_MIN {
-            let bar = for_largest(self.bar.surprise(), count);
-            // The k-th row of a run counts 1/k²: a burst of any length is learned as one happening.
-            let run = f64::from(self.run);
-            let share = HAPPENING * self.bar.share() / (count * run * run);
-            for (test, &level) in self.tests.iter_mut().zip(&seen.levels) {
-                if !level.is_nan() {
-                    test.learn(level, bar, odd.then_some(share));
-                }
-            }
-        }
+        let (surprise, share) = (self.bar.surprise(), self.bar.share());
+        let odd = Odd { surprise, share, run: self.run };
+        self.judge.learn(self.model.rows(), odd, count, seen);
         if self.model.rows() >= self.warm_up {
             self.bar.learn(self.run);
-        }
-        if let Some(usual) = &mut self.usual
-            && self.model.rows() > 0
-        {
-            usual.learn(seen.raw);
         }
         self.model.learn(row, seen);
     }
@@ -217,8 +145,7 @@ impl SeriesModel {
         self.bar.encode(out);
         self.incident.encode(out);
         self.model.encode(out);
-        self.usual.iter().for_each(|usual| usual.encode(out));
-        self.tests.iter().for_each(|test| test.encode(out));
+        self.judge.encode(out);
     }
 
     /// Takes an encoding of this version off the front of `bytes`: the model that was encoded,
@@ -244,11 +171,8 @@ impl SeriesModel {
         let rows = take_count(bytes, "number of rows")?;
         let (bar, incident) = (Bar::decode(bytes)?, Incident::decode(bytes)?);
         let model = Model::decode(&algorithm, values, seed, bytes)?;
-        let levels = model.levels();
-        let usual = usual_of(levels).map(|_| Standard::decode(bytes)).transpose()?;
-        let tests = levels.priors(values).map(|prior| Test::decode(prior, bytes));
-        let tests = tests.collect::<Result<_, _>>()?;
-        Ok(Self { algorithm, seed, warm_up, model, values, usual, tests, bar, incident, run, rows })
+        let judge = Judge::decode(model.levels(), values, bytes)?;
+        Ok(Self { algorithm, seed, warm_up, model, values, judge, bar, incident, run, rows })
     }
 
     /// Clears an open anomaly if the series has been silent for long enough at this log time.
@@ -282,20 +206,16 @@ impl SeriesModel {
 
     /// Bytes it takes, the heap included; constant over its life.
     pub fn bytes(&self) -> usize {
-        size_of::<Self>() + self.model.bytes() + self.tests.len() * Test::bytes()
+        let judge = Judge::bytes_for(self.model.levels(), self.values);
+        size_of::<Self>() + self.model.bytes() + judge
     }
 
     /// The bytes that a series of so many values will take, told before it is made.
     pub fn bytes_for(detector: &Detector, values: usize) -> usize {
         let algorithm = &detector.algorithm;
-        let tests = Model::levels_of(algorithm, values).count(values);
-        size_of::<Self>() + Model::bytes_for(algorithm, values) + tests * Test::bytes()
+        let judge = Judge::bytes_for(Model::levels_of(algorithm, values), values);
+        size_of::<Self>() + Model::bytes_for(algorithm, values) + judge
     }
-}
-
-/// Nothing seen yet of raw scores that need it.
-fn usual_of(levels: Levels) -> Option<Standard> {
-    (levels == Levels::Raw).then(Standard::default)
 }
 
 #[cfg(test)]

@@ -13,9 +13,9 @@ pub mod topics;
 pub mod track;
 
 pub use definition::{
-    Aggregate, Algorithm, Channel, ChannelKind, Definition, Definitions, Detector, DriftPolicy,
-    DriftTest, Format, Invalid, Kind, LatePolicy, Layout, Limits, Parameter, Skip, Source, Stream,
-    Threshold, Window,
+    Aggregate, Algorithm, Channel, ChannelKind, Combine, Definition, Definitions, Detector,
+    DriftPolicy, DriftTest, Format, Invalid, Kind, LatePolicy, Layout, Limits, Parameter, Skip,
+    Source, Stream, Threshold, Window,
 };
 pub use finding::{
     Alert, AlertState, Anomaly, Contribution, Drift, Finding, Phase, Score, ScoreBatch, ScoreItem,

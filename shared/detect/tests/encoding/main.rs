@@ -183,7 +183,16 @@ const BYTES_MAX: &[(&str, usize, usize)] = &[
     ("autoencoder(hidden=3)", 5, 4_200),
     ("autoencoder(hidden=2, rate=0.05, shingle=1)", 5, 3_150),
     ("autoencoder", 5, 6_000),
+    ("ensemble(members=[robust_z(window=41), ewma(half_life=50)])", 5, 7_400),
+    ("ensemble(combine=maximum, members=[ewma(half_life=50)])", 5, 3_250),
+    (MEDIAN, 5, 9_750),
+    (VOTE, 5, 11_600),
 ];
+
+const MEDIAN: &str = "ensemble(combine=median, members=[robust_z(window=41), \
+    half_space_trees(depth=4, trees=3, window=16), ewma(half_life=50)])";
+const VOTE: &str = "ensemble(combine=vote, majority=0.75, members=[robust_z(weight=2, window=41), \
+    autoencoder(hidden=2, shingle=1), auto])";
 
 #[test]
 fn full_models_are_small() {
@@ -257,6 +266,9 @@ fn no_bytes_do_harm() {
 
 /// The algorithm that is shown like this.
 fn algorithm_of(shown: &str) -> Algorithm {
+    if let Some(sample) = SAMPLES.iter().find(|sample| sample.to_string() == shown) {
+        return sample.clone();
+    }
     let (name, parameters) = shown.trim_end_matches(')').split_once('(').unwrap_or((shown, ""));
     let kind = Kind::ALL.iter().find(|kind| kind.name() == name).expect("an algorithm");
     let pairs = parameters.split(", ").filter_map(|pair| pair.split_once('='));
@@ -284,6 +296,13 @@ const ENCODED: &[(&str, &str)] = &[
     ("discord(flat=0.1, history=256, length=10)", "a1230136615ce1d1db3e3787acd32954"),
     ("autoencoder(hidden=3)", "98d3c66e8d68ba1d7658634e06e0cd26"),
     ("autoencoder(hidden=2, rate=0.05, shingle=1)", "664b5056b42d6f142df1fbf4de118f4c"),
+    (
+        "ensemble(members=[robust_z(window=41), ewma(half_life=50)])",
+        "0ea8d61862b8c297ecb923baa3beef94",
+    ),
+    ("ensemble(combine=maximum, members=[ewma(half_life=50)])", "ab17f0c63e91a076c12172243752e934"),
+    (MEDIAN, "e88973c652cf0868e6b82bfdb799c991"),
+    (VOTE, "a83d718f035372aaf9ab76299af1869d"),
 ];
 
 #[test]

@@ -37,8 +37,9 @@ const WEIGHT_MAX: f64 = 100.0;
 const UNIT_MIN: f64 = 0.02;
 /// Values before they have a unit to speak of: nothing is judged or learned from their errors.
 const FIRST: f64 = 16.0;
-/// Rows over which values far out weigh in the standards.
-const FAR_HORIZON: f64 = 65_536.0;
+/// Errors before one of them can be called unusual: the first ones would be far out in a young unit, and
+/// calibration would take that for usual.
+const USUAL_MIN: f64 = 8.0;
 /// Rows at which confidence is one half.
 const CONFIDENCE_ROWS: f64 = 64.0;
 
@@ -143,7 +144,7 @@ impl Scorer for Autoencoder {
                 continue;
             };
             out.levels[index] = 0.0;
-            if standard.rows() >= FIRST {
+            if usual.rows() >= USUAL_MIN {
                 let error = standard.distance(value) - outputs[index];
                 let units = ((error - bias).abs() / unit).min(ERROR_MAX);
                 (out.contributions[index], out.levels[index]) = (units * units, level_of(units));
@@ -167,9 +168,9 @@ impl Scorer for Autoencoder {
             if let Some(value) = present(row, index) {
                 if standard.rows() >= FIRST {
                     let error = standard.distance(value) - output;
-                    errors.learn_within(error, Standard::HORIZON, FAR_HORIZON);
+                    errors.learn_guarded(error);
                 }
-                standard.learn_within(value, Standard::HORIZON, FAR_HORIZON);
+                standard.learn_guarded(value);
             }
         }
         if !self.past.is_empty() {

@@ -37,8 +37,6 @@ const UNIT_MIN: f64 = 0.02;
 const USUAL_MIN: f64 = 8.0;
 /// The first values have no unit to speak of, and count as the mean.
 const FIRST: f64 = 16.0;
-/// Rows over which values far out weigh in the standard.
-const FAR_HORIZON: f64 = 65_536.0;
 
 /// One value. Everything is in steps, and the newest comes first.
 #[derive(Clone, Debug, PartialEq)]
@@ -194,7 +192,7 @@ impl tracks::Track for Track {
         self.products.copy_from_slice(&room[1..]);
         self.push(place);
         if let Some(value) = value {
-            self.standard.learn_within(value, Standard::HORIZON, FAR_HORIZON);
+            self.standard.learn_guarded(value);
             if room[0].is_finite() {
                 self.usual.learn(room[0]);
             }
@@ -268,6 +266,28 @@ mod tests {
         };
         let usual = most(600..1250).max(most(1300..1500));
         assert!(most(1250..1275) > 2.0 * usual, "{} {usual}", most(1250..1275));
+    }
+
+    /// stumpy's left matrix profile of whole numbers: see tests/recorded/discord.py.
+    #[test]
+    fn distances_are_those_of_stumpy() {
+        let mut track = track(10, 1024);
+        let (mut products, mut compared) = (track.products.to_vec(), 0);
+        for line in include_str!("../tests/recorded/discord.csv").lines().skip(1) {
+            let (value, distance) = line.split_once(',').expect("two columns");
+            let place = value.parse().expect("a number");
+            track.products_with(place, &mut products);
+            let own = track.distance(Shape::new(track.sums_with(place), 10, track.flat), &products);
+            if let Ok(distance) = distance.parse::<f64>()
+                && !own.is_nan()
+            {
+                assert!((own - distance).abs() < 1e-6, "{own} {distance}");
+                compared += 1;
+            }
+            track.products.copy_from_slice(&products);
+            track.push(place);
+        }
+        assert_eq!(compared, 361);
     }
 
     proptest! {

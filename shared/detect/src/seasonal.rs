@@ -32,6 +32,9 @@ pub type Seasonal = Tracks<Track>;
 
 /// The forecast with season speaks if its error is below this share of the other's.
 const BETTER: f64 = 0.95;
+/// Rows over which an error that is far out weighs: over 1000 a burst would hide its own end, over 65,536 series
+/// of rare bursts would alarm for ever.
+const FAR_HORIZON: f64 = 8192.0;
 /// Rows at which confidence is one half.
 const CONFIDENCE_ROWS: f64 = 32.0;
 
@@ -77,7 +80,9 @@ impl Track {
 
     /// Moves both forecasts on by one row.
     fn step(&mut self, value: Option<f64>) {
-        let plain = self.plain.learn(value, 0.0, &self.rates);
+        let before = self.plain.forecast(&self.rates);
+        let error = self.plain.learn(value, 0.0, &self.rates);
+        let believed = if before.is_nan() { self.plain.level() } else { before + error };
         if self.season == 0 || self.plain.level().is_nan() {
             return;
         }
@@ -86,8 +91,7 @@ impl Track {
             let error = self.with_season.learn(value, *at, &self.rates);
             *at = (*at + self.seasonal * error).clamp(-DEVIATION_MAX, DEVIATION_MAX);
         } else {
-            *at = (self.plain.level() + (1.0 - self.rates.level) * plain)
-                .clamp(-DEVIATION_MAX, DEVIATION_MAX);
+            *at = believed.clamp(-DEVIATION_MAX, DEVIATION_MAX);
         }
         self.phase = (self.phase + 1) % self.season;
         if self.phase == 0 && !self.ready {
@@ -148,7 +152,8 @@ impl tracks::Track for Track {
         if let Some(value) = value {
             let known = self.plain.level().is_finite();
             let error = if known { value - self.forecast() } else { 0.0 };
-            self.errors.learn(error.clamp(-VALUE_MAX, VALUE_MAX));
+            let error = error.clamp(-VALUE_MAX, VALUE_MAX);
+            self.errors.learn_within(error, Standard::HORIZON, FAR_HORIZON);
         }
         self.step(value);
         let Some(search) = &mut self.search else {
@@ -253,5 +258,25 @@ mod tests {
             read[1000..].iter().map(|reading| reading.scale).sum::<f64>() / 3000.0
         };
         assert!(mean(37) < 1.05 * mean(0), "{} {}", mean(37), mean(0));
+    }
+
+    /// statsmodels' ETS model with the same rates and states: see tests/recorded/seasonal.py.
+    #[test]
+    fn forecasts_are_those_of_statsmodels() {
+        let algorithm = Algorithm::new(domain::Kind::Seasonal).with("season", 4.0);
+        let rates = [("level", 0.3), ("trend", 0.1), ("seasonal", 0.2), ("damping", 0.9)];
+        let set = |algorithm: Algorithm, (name, value)| algorithm.with(name, value);
+        let mut track = Track::new(&rates.into_iter().fold(algorithm, set));
+        let mut compared = 0;
+        for line in include_str!("../tests/recorded/seasonal.csv").lines().skip(1) {
+            let (value, forecast) = line.split_once(',').expect("two columns");
+            if let Ok(forecast) = forecast.parse::<f64>() {
+                let own = track.forecasts().1;
+                assert!((own - forecast).abs() < 1e-9, "{own} {forecast}");
+                compared += 1;
+            }
+            track.learn(Some(value.parse().expect("a number")), &[]);
+        }
+        assert_eq!(compared, 120);
     }
 }

@@ -43,8 +43,6 @@ const UNIT_MIN: f64 = 0.25;
 const USUAL_MIN: f64 = 8.0;
 /// Values before there is anything to say.
 const FIRST: u32 = 16;
-/// Rows over which values far out weigh in the standard.
-const FAR_HORIZON: f64 = 65_536.0;
 /// No oddness is larger.
 const ODDNESS_MAX: f64 = 1e6;
 
@@ -176,7 +174,7 @@ impl tracks::Track for Track {
         if room[0].is_finite() {
             self.usual.learn(room[0]);
         }
-        self.standard.learn_within(value, Standard::HORIZON, FAR_HORIZON);
+        self.standard.learn_guarded(value);
         self.len = (self.len + 1).min(past as u32);
     }
 

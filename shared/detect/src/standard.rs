@@ -20,6 +20,8 @@ pub(crate) struct Standard {
 impl Standard {
     /// Rows after which one counts 1/e.
     pub(crate) const HORIZON: f64 = 1000.0;
+    /// Rows over which a value that is far out weighs where bursts must not move the unit.
+    const FAR_HORIZON: f64 = 65_536.0;
     /// A deviation of more than so many units is believed when it comes the second time.
     pub(crate) const CREDIBLE: f64 = 6.0;
     /// Of a run of rows so far out, the k-th counts 1/k² until the run is long enough to be the new normal.
@@ -59,6 +61,11 @@ impl Standard {
 
     pub(crate) fn learn(&mut self, value: f64) {
         self.learn_within(value, Self::HORIZON, 0.0);
+    }
+
+    /// Learns so that a burst hardly moves the unit, in which other things are kept.
+    pub(crate) fn learn_guarded(&mut self, value: f64) {
+        self.learn_within(value, Self::HORIZON, Self::FAR_HORIZON);
     }
 
     /// Learns with another horizon, a whole number of rows up to 65,535; a value that is far out

@@ -271,6 +271,7 @@ impl Autoencoder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tracks::noise;
 
     fn network(values: usize, shingle: u32, hidden: u32) -> Autoencoder {
         let algorithm = Algorithm::new(domain::Kind::Autoencoder);
@@ -285,11 +286,6 @@ mod tests {
         network.score(row, &mut out);
         network.learn(row, &out);
         out
-    }
-
-    /// Without correlation between rows.
-    fn noise(row: usize) -> f64 {
-        ((row * 7919 + row * row * 31) % 1009) as f64 / 1009.0 - 0.5
     }
 
     #[test]

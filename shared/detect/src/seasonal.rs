@@ -204,16 +204,11 @@ impl tracks::Track for Track {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tracks::{Track as _, readings};
+    use crate::tracks::{Track as _, noise, readings};
 
     fn track(season: u32) -> Track {
         let algorithm = Algorithm::new(domain::Kind::Seasonal);
         Track::new(&algorithm.with("season", f64::from(season)).with("season_max", 100.0))
-    }
-
-    /// Without correlation between rows; deviation .29.
-    fn noise(row: usize) -> f64 {
-        ((row * 7919 + row * row * 31) % 1009) as f64 / 1009.0 - 0.5
     }
 
     /// A day of 48 rows, most of it flat, with a peak of 20 in the morning, and a slow rise.

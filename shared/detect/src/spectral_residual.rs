@@ -204,16 +204,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::tracks::{Track as _, readings};
+    use crate::tracks::{Track as _, noise, readings};
 
     fn track(window: u32) -> Track {
         let algorithm = Algorithm::new(domain::Kind::SpectralResidual);
         Track::new(&algorithm.with("window", f64::from(window)))
-    }
-
-    /// Without correlation between rows; deviation .29.
-    fn noise(row: usize) -> f64 {
-        ((row * 7919 + row * row * 31) % 1009) as f64 / 1009.0 - 0.5
     }
 
     #[test]

@@ -130,7 +130,7 @@ impl<T: Track> Scorer for Tracks<T> {
     }
 }
 
-/// What the latest verdict on some values was, for tests of tracks.
+/// What is said of each of some values, one learned after the other, for tests of tracks.
 #[cfg(test)]
 pub(crate) fn readings<T: Track>(
     track: &mut T,
@@ -144,4 +144,10 @@ pub(crate) fn readings<T: Track>(
         reading
     };
     values.into_iter().map(read).collect()
+}
+
+/// Made-up values for tests: even in ±.5, without correlation between rows.
+#[cfg(test)]
+pub(crate) fn noise(row: usize) -> f64 {
+    ((row * 7919 + row * row * 31) % 1009) as f64 / 1009.0 - 0.5
 }

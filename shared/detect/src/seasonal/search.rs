@@ -179,6 +179,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::tracks::noise;
 
     /// The seasons that are found, with the rows after which they are.
     fn found(longest: usize, values: impl Iterator<Item = f64>) -> Vec<(usize, Found)> {
@@ -193,11 +194,6 @@ mod tests {
             }
         }
         changes
-    }
-
-    /// Without correlation between rows.
-    fn noise(row: usize) -> f64 {
-        ((row * 7919 + row * row * 31) % 1009) as f64 / 1009.0 - 0.5
     }
 
     #[test]

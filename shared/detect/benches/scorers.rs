@@ -4,7 +4,7 @@
 
 use std::time::Instant;
 
-use domain::{Algorithm, Detector, Kind};
+use domain::{Algorithm, Combine, Detector, Kind};
 use oddwatch_detect::{Assessment, Row, SeriesModel};
 use rand_core::{RngCore, SeedableRng};
 use rand_pcg::Pcg64Mcg;
@@ -42,6 +42,25 @@ fn main() {
     let svm = |features| Algorithm::new(Kind::OneClassSvm).with("features", features);
     measure("one-class SVM, linear, 10 values", svm(0.0), 10);
     measure("one-class SVM, 64 features, 10 values", svm(64.0), 10);
+    let ewma = || Algorithm::new(Kind::Ewma);
+    measure("ewma, half-life 200, 1 value", ewma(), 1);
+    measure("ewma, half-life 200, 10 values", ewma(), 10);
+    let season = |rows| Algorithm::new(Kind::Seasonal).with("season", f64::from(rows));
+    measure("seasonal, season 288, 1 value", season(288), 1);
+    measure("seasonal, season looked for to 512, 1 value", season(0), 1);
+    let spectral =
+        |window| Algorithm::new(Kind::SpectralResidual).with("window", f64::from(window));
+    measure("spectral residual, window 128, 1 value", spectral(128), 1);
+    measure("spectral residual, window 1024, 1 value", spectral(1024), 1);
+    let discord = |history| Algorithm::new(Kind::Discord).with("history", f64::from(history));
+    measure("discord, length 24, history 1024, 1 value", discord(1024), 1);
+    measure("discord, length 24, history 16384, 1 value", discord(16_384), 1);
+    let network = |shingle| Algorithm::new(Kind::Autoencoder).with("shingle", f64::from(shingle));
+    measure("autoencoder, 8 hidden, shingle 8, 1 value", network(8), 1);
+    measure("autoencoder, 8 hidden, shingle 4, 10 values", network(4), 10);
+    let members = [Kind::RobustZ, Kind::Ewma, Kind::Seasonal].map(Algorithm::new);
+    let ensemble = Algorithm::ensemble(Combine::Median, members);
+    measure("ensemble of robust z, ewma, seasonal, 1 value", ensemble, 1);
 }
 
 /// Measures if the name has what the first argument asks for.

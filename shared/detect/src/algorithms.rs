@@ -4,19 +4,20 @@
 use std::sync::LazyLock;
 
 use domain::{
-    Algorithm, Kind,
-    encoding::{DecodeError, put, take},
+    Algorithm, Combine, Kind,
+    encoding::{DecodeError, ensure, put, take},
 };
 
 use crate::{
-    Assessment, Fusion, HalfSpaceTrees, IsolationForest, Knn, Lesinn, Loda, Lof, Mahalanobis,
-    Novelty, OneClassSvm, RandomCutForest, RobustZ,
+    Assessment, Autoencoder, Discord, Ensemble, Ewma, Fusion, HalfSpaceTrees, IsolationForest, Knn,
+    Lesinn, Loda, Lof, Mahalanobis, Novelty, OneClassSvm, RandomCutForest, RobustZ, Seasonal,
+    SpectralResidual,
     scorer::{Levels, Row, Scorer},
 };
 
 /// Makes [`Model`] of a list; an algorithm that the list lacks does not compile.
 macro_rules! models {
-    ($($kind:ident [$(($($name:literal = $value:literal),*)),+]),+ $(,)?) => {
+    ($($kind:ident [$(($($name:literal = $value:literal),*)),*]),+ $(,)?) => {
         /// What one detector has learned of one series.
         #[derive(Clone, Debug, PartialEq)]
         pub enum Model {
@@ -90,8 +91,14 @@ macro_rules! models {
                 bytes: &mut &[u8],
             ) -> Result<Self, DecodeError> {
                 let mut new = Self::new(algorithm, values, seed);
-                match &mut new { $(Self::$kind(model) => model.decode(bytes)?,)+ }
+                new.restore(bytes)?;
                 Ok(new)
+            }
+
+            /// Puts what [`encode`](Self::encode) appended into a new model made with the same
+            /// arguments.
+            pub(crate) fn restore(&mut self, bytes: &mut &[u8]) -> Result<(), DecodeError> {
+                match self { $(Self::$kind(model) => model.decode(bytes),)+ }
             }
         }
 
@@ -99,8 +106,8 @@ macro_rules! models {
         /// every algorithm is tested over these.
         pub static SAMPLES: LazyLock<Vec<Algorithm>> = LazyLock::new(|| vec![
             Algorithm::new(Kind::Auto),
-            $($(Algorithm::new(Kind::$kind) $(.with($name, f64::from($value)))*,)+)+
-        ]);
+            $($(Algorithm::new(Kind::$kind) $(.with($name, f64::from($value)))*,)*)+
+        ].into_iter().chain(crate::ensemble::samples()).collect());
     };
 }
 
@@ -126,11 +133,29 @@ models! {
     Knn [("k" = 3, "window" = 40), ("k" = 5, "window" = 64, "mean" = 0)],
     Lof [("k" = 4, "window" = 30), ("window" = 48)],
     OneClassSvm [("features" = 0), ("features" = 24)],
+    Ewma [("half_life" = 20), ("half_life" = 150, "smoothing" = 0.25)],
+    Seasonal [("season_max" = 40), ("season" = 12, "level" = 0.3)],
+    SpectralResidual [("window" = 64), ("window" = 256)],
+    Discord [("length" = 12, "history" = 160), ("length" = 10, "history" = 256, "flat" = 0.1)],
+    Autoencoder [("hidden" = 3), ("hidden" = 2, "shingle" = 1, "rate" = 0.05)],
+    Ensemble [],
 }
 
-/// Appends an algorithm: its number, and the parameters that differ from their defaults by their
-/// place in the table.
+/// Appends an algorithm, and of an ensemble how it combines and its members, each with its weight.
 pub(crate) fn encode(algorithm: &Algorithm, out: &mut Vec<u8>) {
+    encode_one(algorithm, out);
+    if algorithm.kind == Kind::Ensemble {
+        put(&(algorithm.combine as u8, algorithm.members.len()), out);
+        for member in &algorithm.members {
+            encode_one(member, out);
+            put(&member.weight(), out);
+        }
+    }
+}
+
+/// Appends an algorithm's number, and the parameters that differ from their defaults by their place
+/// in the table.
+fn encode_one(algorithm: &Algorithm, out: &mut Vec<u8>) {
     let known = algorithm.kind.parameters().iter().enumerate();
     let values = known.map(|(at, p)| (at as u8, algorithm.get(p.name), p.default));
     let differs = values.filter(|(_, value, default)| value != default);
@@ -140,6 +165,24 @@ pub(crate) fn encode(algorithm: &Algorithm, out: &mut Vec<u8>) {
 
 /// Takes what [`encode`] appended.
 pub(crate) fn decode(bytes: &mut &[u8]) -> Result<Algorithm, DecodeError> {
+    let mut algorithm = decode_one(bytes)?;
+    if algorithm.kind == Kind::Ensemble {
+        let (number, members) = take::<(u8, usize)>(bytes)?;
+        let combine = Combine::ALL.iter().find(|combine| **combine as u8 == number);
+        algorithm.combine = *combine.ok_or(DecodeError::Impossible("number of a combination"))?;
+        ensure((1..=Algorithm::MEMBERS_MAX).contains(&members), "number of members")?;
+        for _ in 0..members {
+            let member = decode_one(bytes)?;
+            ensure(member.kind != Kind::Ensemble, "ensemble in an ensemble")?;
+            let weight: f64 = take(bytes)?;
+            let weighs = if weight == 1.0 { member } else { member.with("weight", weight) };
+            algorithm.members.push(weighs);
+        }
+    }
+    Ok(algorithm)
+}
+
+fn decode_one(bytes: &mut &[u8]) -> Result<Algorithm, DecodeError> {
     let (number, set): (u8, Vec<(u8, f64)>) = take(bytes)?;
     let kind = Kind::ALL.iter().find(|kind| **kind as u8 == number);
     let kind = *kind.ok_or(DecodeError::Impossible("number of an algorithm"))?;

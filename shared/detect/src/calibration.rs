@@ -48,6 +48,7 @@ enum Kind {
     Distance,
     Rarity,
     Novelty,
+    Surprise,
 }
 
 impl Prior {
@@ -55,6 +56,9 @@ impl Prior {
     pub const DISTANCE: Self = Self(Kind::Distance);
     /// Levels of half-space trees.
     pub const RARITY: Self = Self(Kind::Rarity);
+    /// Levels that are half a surprise: what is calibrated already is exponential, a decade of chance every
+    /// half level.
+    pub const SURPRISE: Self = Self(Kind::Surprise);
 
     /// Levels of novelty memories, which are comparable between series by themselves.
     pub const NOVELTY: Self = Self(Kind::Novelty);
@@ -62,7 +66,7 @@ impl Prior {
     /// The rows it counts as.
     fn rows(self) -> f64 {
         match self.0 {
-            Kind::Distance => 50.0,
+            Kind::Distance | Kind::Surprise => 50.0,
             Kind::Rarity => 20.0,
             Kind::Novelty => 10_000.0,
         }
@@ -74,13 +78,14 @@ impl Prior {
             Kind::Distance => (1.203, 2.2, 0.22),
             Kind::Rarity => (3.5, 4.0, 0.25),
             Kind::Novelty => (0.7, 1.5, 0.28),
+            Kind::Surprise => (0.8495, 1.0, 0.2171),
         }
     }
 
     /// How many rows in a row are past a level by one chance.
     pub(crate) fn lasting(self) -> f64 {
         match self.0 {
-            Kind::Distance | Kind::Rarity => 1.5,
+            Kind::Distance | Kind::Rarity | Kind::Surprise => 1.5,
             // Evidence fades.
             Kind::Novelty => 8.0,
         }
@@ -94,6 +99,8 @@ impl Prior {
             Kind::Rarity => level / 4.25,
             // An evidence of .365.
             Kind::Novelty => level / 0.511,
+            // The same as of distances.
+            Kind::Surprise => level / 1.5,
         }
     }
 
@@ -103,6 +110,7 @@ impl Prior {
             Kind::Distance => level_of(strength * 5.42),
             Kind::Rarity => strength * 4.25,
             Kind::Novelty => strength * 0.511,
+            Kind::Surprise => strength * 1.5,
         }
     }
 
@@ -119,11 +127,13 @@ impl Prior {
     fn table(self) -> &'static [f64; BINS + 1] {
         static DISTANCE: LazyLock<[f64; BINS + 1]> = LazyLock::new(|| edges(Prior::DISTANCE));
         static RARITY: LazyLock<[f64; BINS + 1]> = LazyLock::new(|| edges(Prior::RARITY));
+        static SURPRISE: LazyLock<[f64; BINS + 1]> = LazyLock::new(|| edges(Prior::SURPRISE));
         static NOVELTY: LazyLock<[f64; BINS + 1]> = LazyLock::new(|| edges(Prior::NOVELTY));
         match self.0 {
             Kind::Distance => &DISTANCE,
             Kind::Rarity => &RARITY,
             Kind::Novelty => &NOVELTY,
+            Kind::Surprise => &SURPRISE,
         }
     }
 }

@@ -9,9 +9,13 @@
 //! so results are the same bits on every processor. Once a model's buffers stand, a row allocates nothing.
 
 pub mod algorithms;
+pub mod autoencoder;
 mod burst_gate;
 pub mod calibration;
 mod dice;
+pub mod discord;
+pub mod ensemble;
+pub mod ewma;
 pub mod explain;
 mod forest;
 pub mod fusion;
@@ -31,14 +35,21 @@ mod points;
 pub mod random_cut_forest;
 pub mod robust_z;
 pub mod scorer;
+pub mod seasonal;
 mod seed;
 pub mod series;
+pub mod spectral_residual;
 mod standard;
 pub mod threshold;
+pub mod tracks;
 
 pub use algorithms::{Model, SAMPLES};
+pub use autoencoder::Autoencoder;
 pub use calibration::Calibration;
+pub use discord::Discord;
 pub use domain::encoding::DecodeError;
+pub use ensemble::Ensemble;
+pub use ewma::Ewma;
 pub use fusion::Fusion;
 pub use habituation::Habituation;
 pub use half_space_trees::HalfSpaceTrees;
@@ -54,8 +65,10 @@ pub use one_class_svm::OneClassSvm;
 pub use random_cut_forest::RandomCutForest;
 pub use robust_z::RobustZ;
 pub use scorer::{Assessment, Levels, Row, Scorer};
+pub use seasonal::Seasonal;
 pub use seed::seed;
 pub use series::{SeriesModel, Verdict};
+pub use spectral_residual::SpectralResidual;
 pub use threshold::Bar;
 
 /// The version of what [`SeriesModel::encode`] writes. Raise it with any change of an encoding, or

@@ -98,7 +98,7 @@ impl Levels {
 }
 
 /// What a model says about one row, and room to work in. The buffers are reused from row to row and
-/// from series to series; all but `levels` and the rooms have one entry per value.
+/// from series to series; all but `levels`, `members` and the rooms have one entry per value.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Assessment {
     /// How odd the row is, in the algorithm's own unit; higher is odder. 0 if every value is
@@ -128,6 +128,8 @@ pub struct Assessment {
     pub short_room: Vec<u16>,
     /// The same for numbers of single precision.
     pub single_room: Vec<f32>,
+    /// What the members of an ensemble say, from a row's score to its learning.
+    pub members: Vec<Assessment>,
 }
 
 impl Assessment {

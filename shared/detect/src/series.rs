@@ -1,6 +1,6 @@
 //! All that one detector knows of one series: model, calibration, threshold and open anomaly.
 
-mod judge;
+pub(crate) mod judge;
 mod limits;
 
 use domain::{
@@ -8,24 +8,15 @@ use domain::{
     encoding::{DecodeError, ensure_same, ensure_version, put, take, take_count},
 };
 
-use judge::Test;
+use judge::{Judge, Judged, Odd};
 use limits::Limits;
 
 use crate::{
     Assessment, Bar, Habituation, Incident, Model, STATE_VERSION, Transition, algorithms,
-    calibration::{for_largest, of_largest, score_of},
+    calibration::score_of,
     habituation::Alarm,
-    scorer::{Levels, Row, level_of, top},
-    standard::Standard,
+    scorer::{Row, top},
 };
-
-/// A model must have learned so many rows before its levels say anything about the series.
-const MODEL_ROWS_MIN: u64 = 8;
-/// The expected range of a value reaches so many units where the value has no level of its own.
-const RANGE: f64 = 4.0;
-/// A happening past the threshold adds this share of the threshold's share to the chance of its like,
-/// however young the series: some three equal bursts are news, after that they are known.
-const HAPPENING: f64 = 1.0 / 3.0;
 
 /// What is said of one row. The slices have one entry per value and live until the next row.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -64,25 +55,6 @@ impl Verdict<'_> {
     }
 }
 
-/// What the levels of a row say.
-struct Judged {
-    surprise: f64,
-    /// Of how many levels it is the largest.
-    count: f64,
-    /// How strong its strongest level is.
-    strength: f64,
-}
-
-/// How a row was judged.
-struct Odd {
-    /// Whether it is an anomaly or part of one.
-    odd: bool,
-    /// Of how many levels its surprise is the largest.
-    count: f64,
-    /// Its surprise, if an anomaly opened at it.
-    alert: Option<f64>,
-}
-
 /// One detector's state for one series.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SeriesModel {
@@ -91,10 +63,7 @@ pub struct SeriesModel {
     warm_up: u64,
     model: Model,
     values: usize,
-    /// What is usual of raw scores that have a unit of their own.
-    usual: Option<Standard>,
-    /// One for each level of the model.
-    tests: Box<[Test]>,
+    judge: Judge,
     bar: Bar,
     limits: Limits,
     habituation: Habituation,
@@ -111,12 +80,10 @@ impl SeriesModel {
         let model = Model::new(&algorithm, values, seed);
         let levels = model.levels();
         let bar = Bar::new(detector.threshold, levels.lasting());
-        let largest = for_largest(bar.surprise(), levels.count(values) as f64);
         Self {
             warm_up: u64::from(detector.warm_up),
             values,
-            usual: usual_of(levels),
-            tests: levels.priors(values).map(|prior| Test::new(prior, largest)).collect(),
+            judge: Judge::new(levels, values, bar.surprise()),
             limits: Limits::new(detector),
             habituation: Habituation::new(detector),
             incident: Incident::new(detector),
@@ -139,16 +106,11 @@ impl SeriesModel {
         log_time: Micros,
         out: &'a mut Assessment,
     ) -> Verdict<'a> {
-        out.prepare(self.values, self.tests.len());
+        out.prepare(self.values, self.judge.count());
         self.model.score(row, out);
         let known = (0..self.values).any(|i| crate::present(row.values, i).is_some());
-        if let Some(usual) = &self.usual
-            && out.confidence > 0.0
-            && self.model.rows() >= MODEL_ROWS_MIN
-        {
-            out.levels[0] = level_of(usual.distance(out.raw).max(0.0));
-        }
-        let Judged { surprise, count, strength } = self.judge(row.values, out);
+        let judged = self.judge.judge(row.values, self.model.rows(), out);
+        let Judged { surprise, strength, .. } = judged;
         let (score, threshold) = (score_of(surprise), self.bar.score());
         let past = known && surprise >= self.bar.surprise();
         let deviation = out.deviation(row.values).abs();
@@ -163,7 +125,8 @@ impl SeriesModel {
                 let opened = transition.is_some_and(|step| step.phase == Phase::Opened);
                 let odd = is_anomaly || self.incident.goes_on();
                 self.habituation.learn(strength, deviation, alarm, opened);
-                self.learn(row, Odd { odd, count, alert: opened.then_some(surprise) }, out);
+                self.run = if odd { self.run.saturating_add(1) } else { 0 };
+                self.learn(row, judged.count, opened.then_some(surprise), out);
             } else {
                 // Nothing is known of the row, nothing can be learned from it.
                 self.incident.skip(log_time);
@@ -185,45 +148,6 @@ impl SeriesModel {
         }
     }
 
-    /// Judges the row just scored. Sets each value's contribution and expected range.
-    fn judge(&self, row: &[f64], out: &mut Assessment) -> Judged {
-        let (mut largest, mut count, mut strength) = (0.0_f64, 0.0, 0.0_f64);
-        for (test, &level) in self.tests.iter().zip(&out.levels) {
-            if !level.is_nan() {
-                largest = largest.max(test.calibration.surprise(level));
-                strength = strength.max(test.calibration.strength(level));
-                count += 1.0;
-            }
-        }
-        let levels = self.model.levels();
-        if matches!(levels, Levels::Values(_) | Levels::ValuesAndRow(_)) {
-            self.attribute(row, out);
-        }
-        for value in 0..self.values {
-            // Only a distance says where its range ends.
-            let reach = if levels.are_distances() { self.tests[value].reach } else { RANGE };
-            out.widen(value, reach);
-        }
-        let surprise = if count > 0.0 { of_largest(largest, count) } else { 0.0 };
-        Judged { surprise, count, strength }
-    }
-
-    /// Sets each value's contribution: the square of its surprise and its part in that of the row
-    /// as a whole.
-    fn attribute(&self, row: &[f64], out: &mut Assessment) {
-        let surprise = |index: usize, level| self.tests[index].calibration.surprise(level);
-        let whole = match out.levels.get(self.values) {
-            Some(&level) => surprise(self.values, level),
-            None => 0.0,
-        };
-        for value in 0..self.values {
-            let own =
-                if out.levels[value].is_nan() { 0.0 } else { surprise(value, out.levels[value]) };
-            out.contributions[value] = out.contributions[value] * whole * whole + own * own;
-        }
-        out.normalise(row);
-    }
-
     /// Why a row past the threshold is no anomaly, if it is none.
     fn muted(&self, row: Row<'_>, alarm: Alarm, out: &Assessment) -> Option<Muted> {
         if self.model.rows() < self.warm_up {
@@ -232,47 +156,24 @@ impl SeriesModel {
         let tired = if alarm.rests {
             Some(Muted::Rest)
         } else {
-            (!self.is_heard(out)).then_some(Muted::Habituated)
+            // A threshold that keeps a rate follows alarms of late by itself.
+            let deafness = self.habituation.deafness();
+            let heard = self.judge.is_heard(self.bar.surprise(), deafness, out);
+            (self.bar.is_fixed() && !heard).then_some(Muted::Habituated)
         };
         // They keep an anomaly from opening, not from going on.
         let tired = tired.filter(|_| !self.incident.is_open());
         self.limits.mutes(row, out).or(tired)
     }
 
-    /// Whether the row is past the threshold even after what alarms of late take from its levels.
-    /// A threshold that keeps a rate follows them by itself.
-    fn is_heard(&self, out: &Assessment) -> bool {
-        let known = out.levels.iter().filter(|level| !level.is_nan()).count();
-        let bar = for_largest(self.bar.surprise(), known as f64);
-        let deafness = self.habituation.deafness();
-        let mut heard = self.tests.iter().zip(&out.levels);
-        !self.bar.is_fixed()
-            || heard.any(|(test, level)| test.calibration.muffled(*level, deafness) >= bar)
-    }
-
-    fn learn(&mut self, row: Row<'_>, judged: Odd, seen: &Assessment) {
-        let Odd { odd, count, alert } = judged;
-        self.run = if odd { self.run.saturating_add(1) } else { 0 };
-        if self.model.rows() >= MODEL_ROWS_MIN {
-            let bar = for_largest(self.bar.surprise(), count);
-            // The k-th row of a run counts 1/k²: a burst of any length is learned as one happening.
-            let run = f64::from(self.run);
-            let share = HAPPENING * self.bar.share() / (count * run * run);
-            for (test, &level) in self.tests.iter_mut().zip(&seen.levels) {
-                if !level.is_nan() {
-                    test.learn(level, bar, odd.then_some(share));
-                }
-            }
-        }
+    /// Learns the row just judged, of which `count` levels are known. `alert` is its surprise if an
+    /// anomaly opened at it.
+    fn learn(&mut self, row: Row<'_>, count: f64, alert: Option<f64>, seen: &Assessment) {
+        let (surprise, share) = (self.bar.surprise(), self.bar.share());
+        let odd = Odd { surprise, share, run: self.run };
+        self.judge.learn(self.model.rows(), odd, count, seen);
         if self.model.rows() >= self.warm_up {
             self.bar.learn(row.at, self.run, alert);
-        }
-        // What is usual is believed from its first row on, so that must not be one that any value is far from.
-        if let Some(usual) = &mut self.usual
-            && seen.confidence > 0.0
-            && self.model.rows() >= MODEL_ROWS_MIN
-        {
-            usual.learn(seen.raw);
         }
         self.model.learn(row, seen);
     }
@@ -286,8 +187,7 @@ impl SeriesModel {
         self.habituation.encode(out);
         self.incident.encode(out);
         self.model.encode(out);
-        self.usual.iter().for_each(|usual| usual.encode(out));
-        self.tests.iter().for_each(|test| test.encode(out));
+        self.judge.encode(out);
     }
 
     /// Takes an encoding of this version off the front of `bytes`: the model that was encoded,
@@ -315,18 +215,14 @@ impl SeriesModel {
         let (limits, habituation) = (Limits::decode(bytes)?, Habituation::decode(bytes)?);
         let incident = Incident::decode(bytes)?;
         let model = Model::decode(&algorithm, values, seed, bytes)?;
-        let levels = model.levels();
-        let usual = usual_of(levels).map(|_| Standard::decode(bytes)).transpose()?;
-        let tests = levels.priors(values).map(|prior| Test::decode(prior, bytes));
-        let tests = tests.collect::<Result<_, _>>()?;
+        let judge = Judge::decode(model.levels(), values, bytes)?;
         Ok(Self {
             algorithm,
             seed,
             warm_up,
             model,
             values,
-            usual,
-            tests,
+            judge,
             bar,
             limits,
             habituation,
@@ -369,20 +265,15 @@ impl SeriesModel {
 
     /// Bytes it takes, the heap included; constant over its life.
     pub fn bytes(&self) -> usize {
-        size_of::<Self>() + self.model.bytes() + self.tests.len() * Test::bytes()
+        size_of::<Self>() + self.model.bytes() + Judge::bytes_for(self.model.levels(), self.values)
     }
 
     /// The bytes that a series of so many values will take, told before it is made.
     pub fn bytes_for(detector: &Detector, values: usize) -> usize {
         let algorithm = &detector.algorithm;
-        let tests = Model::levels_of(algorithm, values).count(values);
-        size_of::<Self>() + Model::bytes_for(algorithm, values) + tests * Test::bytes()
+        let judge = Judge::bytes_for(Model::levels_of(algorithm, values), values);
+        size_of::<Self>() + Model::bytes_for(algorithm, values) + judge
     }
-}
-
-/// Nothing seen yet of raw scores that need it.
-fn usual_of(levels: Levels) -> Option<Standard> {
-    (levels == Levels::Raw).then(Standard::default)
 }
 
 #[cfg(test)]

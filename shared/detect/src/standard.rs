@@ -22,11 +22,13 @@ pub(crate) struct Standard {
 
 impl Standard {
     /// Rows after which one counts 1/e.
-    const HORIZON: f64 = 1000.0;
+    pub(crate) const HORIZON: f64 = 1000.0;
+    /// Rows over which a value that is far out weighs where bursts must not move the unit.
+    const FAR_HORIZON: f64 = 65_536.0;
     /// A deviation of more than so many units is believed when it comes the second time.
-    const CREDIBLE: f64 = 6.0;
+    pub(crate) const CREDIBLE: f64 = 6.0;
     /// Of a run of rows so far out, the k-th counts 1/k² until the run is long enough to be the new normal.
-    const RUN_MAX: u32 = 64;
+    pub(crate) const RUN_MAX: u32 = 64;
     /// The first rows are believed as they are.
     const FIRST: f64 = 16.0;
     /// Floors of the unit: a share of the mean's size, and rounding noise about 0.
@@ -54,7 +56,24 @@ impl Standard {
         if self.rows > 0.0 { ((value - self.mean) / self.unit()).clamp(-1e6, 1e6) } else { 0.0 }
     }
 
+    /// Deviations above the mean in units of at least `unit_min`; 0 below it and before the first row.
+    pub(crate) fn above(&self, value: f64, unit_min: f64) -> f64 {
+        let unit = self.unit().max(unit_min);
+        if self.rows > 0.0 { ((value - self.mean) / unit).clamp(0.0, 1e6) } else { 0.0 }
+    }
+
     pub(crate) fn learn(&mut self, value: f64) {
+        self.learn_within(value, Self::HORIZON, 0.0);
+    }
+
+    /// Learns so that a burst hardly moves the unit, in which other things are kept.
+    pub(crate) fn learn_guarded(&mut self, value: f64) {
+        self.learn_within(value, Self::HORIZON, Self::FAR_HORIZON);
+    }
+
+    /// Learns with another horizon, a whole number of rows up to 65,535; a value that is far out
+    /// weighs at most as over `far_horizon` rows, or a short memory would take a burst for normal.
+    pub(crate) fn learn_within(&mut self, value: f64, horizon: f64, far_horizon: f64) {
         if self.rows == 0.0 {
             self.mean = value;
             self.rows = 1.0;
@@ -70,8 +89,10 @@ impl Standard {
         let believed = deviation.clamp(-credible, credible);
         self.run = if deviation.abs() > far { self.run.saturating_add(1) } else { 0 };
         let run = if self.run <= Self::RUN_MAX { f64::from(self.run.max(1)) } else { 1.0 };
-        self.rows = (self.rows + 1.0).min(Self::HORIZON);
-        let rate = 1.0 / (self.rows * run * run);
+        self.rows = (self.rows + 1.0).min(horizon);
+        let brief = self.run > 0 && self.run <= Self::RUN_MAX;
+        let rows = if brief { self.rows.max(far_horizon) } else { self.rows };
+        let rate = 1.0 / (rows * run * run);
         self.mean += rate * believed;
         self.variance = (1.0 - rate) * (self.variance + rate * believed * believed);
     }
@@ -83,11 +104,16 @@ impl Standard {
 
     /// Takes what [`encode`](Self::encode) appended.
     pub(crate) fn decode(bytes: &mut &[u8]) -> Result<Self, DecodeError> {
+        Self::decode_within(bytes, Self::HORIZON)
+    }
+
+    /// The same of one that learns with another horizon.
+    pub(crate) fn decode_within(bytes: &mut &[u8], horizon: f64) -> Result<Self, DecodeError> {
         let (mean, variance, rows, unbelieved, run) = take::<(f64, f64, u16, f64, u32)>(bytes)?;
         let rows = f64::from(rows);
         ensure(mean.abs() <= DEVIATION_MAX, "mean")?;
         ensure((0.0..=SQUARE_MAX).contains(&variance), "variance")?;
-        ensure(rows <= Self::HORIZON, "number of rows of a mean")?;
+        ensure(rows <= horizon, "number of rows of a mean")?;
         ensure((0.0..=DEVIATION_MAX).contains(&unbelieved), "deviation")?;
         Ok(Self { mean, variance, rows, unbelieved, run })
     }

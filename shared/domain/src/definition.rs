@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use algorithm::{Algorithm, Kind, Parameter};
+pub use algorithm::{Algorithm, Combine, Kind, Parameter};
 pub use channel::{Channel, ChannelKind};
 pub use detector::{Detector, Direction, DriftPolicy, QuietTime, Threshold};
 use stream::records_topic;

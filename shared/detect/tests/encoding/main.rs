@@ -189,7 +189,35 @@ const BYTES_MAX: &[(&str, usize, usize)] = &[
     ("lof(window=48)", 5, 1_620),
     ("one_class_svm(features=0)", 5, 600),
     ("one_class_svm(features=24)", 1, 760),
+    ("ewma(half_life=20)", 1, 750),
+    ("ewma(half_life=20)", 5, 3_250),
+    ("ewma(half_life=150, smoothing=0.25)", 5, 2_600),
+    ("seasonal(season_max=40)", 1, 1_250),
+    ("seasonal(season_max=40)", 5, 5_850),
+    ("seasonal(level=0.3, season=12)", 5, 3_450),
+    ("seasonal", 1, 7_200),
+    ("spectral_residual(window=64)", 1, 700),
+    ("spectral_residual(window=64)", 5, 3_150),
+    ("spectral_residual(window=256)", 5, 7_400),
+    ("spectral_residual", 1, 1_000),
+    ("discord(history=160, length=12)", 1, 750),
+    ("discord(history=160, length=12)", 5, 3_300),
+    ("discord(flat=0.1, history=256, length=10)", 5, 4_300),
+    ("discord", 1, 2_500),
+    ("autoencoder(hidden=3)", 1, 900),
+    ("autoencoder(hidden=3)", 5, 4_200),
+    ("autoencoder(hidden=2, rate=0.05, shingle=1)", 5, 3_150),
+    ("autoencoder", 5, 6_000),
+    ("ensemble(members=[robust_z(window=41), ewma(half_life=50)])", 5, 7_400),
+    ("ensemble(combine=maximum, members=[ewma(half_life=50)])", 5, 3_250),
+    (MEDIAN, 5, 9_750),
+    (VOTE, 5, 11_600),
 ];
+
+const MEDIAN: &str = "ensemble(combine=median, members=[robust_z(window=41), \
+    half_space_trees(depth=4, trees=3, window=16), ewma(half_life=50)])";
+const VOTE: &str = "ensemble(combine=vote, majority=0.75, members=[robust_z(weight=2, window=41), \
+    autoencoder(hidden=2, shingle=1), auto])";
 
 #[test]
 fn full_models_are_small() {
@@ -263,6 +291,9 @@ fn no_bytes_do_harm() {
 
 /// The algorithm that is shown like this.
 fn algorithm_of(shown: &str) -> Algorithm {
+    if let Some(sample) = SAMPLES.iter().find(|sample| sample.to_string() == shown) {
+        return sample.clone();
+    }
     let (name, parameters) = shown.trim_end_matches(')').split_once('(').unwrap_or((shown, ""));
     let kind = Kind::ALL.iter().find(|kind| kind.name() == name).expect("an algorithm");
     let pairs = parameters.split(", ").filter_map(|pair| pair.split_once('='));
@@ -310,6 +341,23 @@ const ENCODED: &[(&str, &str)] = &[
     ("lof(window=48)", "3ebcf5b34740881968f4334bcc543f8c"),
     ("one_class_svm(features=0)", "050aaf2cab60c206860c0157dfc2a10c"),
     ("one_class_svm(features=24)", "52f26c86226bce95ff36c3c96f46132f"),
+    ("ewma(half_life=20)", "6a28d71f60a2dcb83dc02e2f623a909c"),
+    ("ewma(half_life=150, smoothing=0.25)", "43bc38eff596431eb0232f63758ed140"),
+    ("seasonal(season_max=40)", "b5f624ee94f5ecda83b8c3a1afced5b3"),
+    ("seasonal(level=0.3, season=12)", "3c550dff54031dd1c33f1c2e9315dcd1"),
+    ("spectral_residual(window=64)", "b3f9b48bf09ea793edd4086e9b272b2b"),
+    ("spectral_residual(window=256)", "3c0962630336291a5fdfb738162e5a4b"),
+    ("discord(history=160, length=12)", "cb136d6438234811803f8bfa5273fcc5"),
+    ("discord(flat=0.1, history=256, length=10)", "a1230136615ce1d1db3e3787acd32954"),
+    ("autoencoder(hidden=3)", "1ab18f852e63530d343df7a1a597ca97"),
+    ("autoencoder(hidden=2, rate=0.05, shingle=1)", "bf1f11dce0ebe67b4e770d5cccc12072"),
+    (
+        "ensemble(members=[robust_z(window=41), ewma(half_life=50)])",
+        "0ea8d61862b8c297ecb923baa3beef94",
+    ),
+    ("ensemble(combine=maximum, members=[ewma(half_life=50)])", "ab17f0c63e91a076c12172243752e934"),
+    (MEDIAN, "e88973c652cf0868e6b82bfdb799c991"),
+    (VOTE, "1df4709441174aacd6097bf22cf4524b"),
 ];
 
 #[test]

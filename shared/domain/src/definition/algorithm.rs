@@ -146,22 +146,103 @@ kinds! {
         whole("features", 64, (0, 4096), "random Fourier features of a Gaussian kernel; 0: linear"),
         real("nu", 0.1, (0.001, 0.5), "share of rows beyond the margin"),
     ];
+    Ewma = 30 "ewma" "Exponentially weighted mean and deviation, and the EWMA control chart (Roberts 1959)." [
+        whole("half_life", 200, (12, 10_000), "rows after which one counts half"),
+        real("smoothing", 1.0, (0.01, 1.0), "weight of the newest row in the chart of small shifts; 1: no chart"),
+    ];
+    Seasonal = 31 "seasonal" "Holt-Winters forecasts: level, damped trend and season, additive (Winters 1960)." [
+        whole("season", 0, (0, 10_000), "rows in a season; 0: found by itself"),
+        whole("season_max", 512, (4, 4096), "longest season that is looked for"),
+        real("level", 0.1, (0.001, 1.0), "weight of an error in the level"),
+        real("trend", 0.01, (0.0, 1.0), "weight of it in the trend, of what the level takes"),
+        real("seasonal", 0.2, (0.0, 1.0), "weight of it in the season"),
+        real("damping", 0.98, (0.0, 1.0), "what stays of the trend from row to row"),
+    ];
+    SpectralResidual = 32 "spectral_residual" "Spectral residual of a sliding window (Ren et al. 2019)." [
+        whole("window", 128, (32, 1024), "rows in the window, taken up to a power of two"),
+    ];
+    Discord = 33 "discord" "Distance of the newest rows' shape from the nearest one before, as DAMP (Lu et al. 2022)." [
+        whole("length", 24, (4, 256), "rows in a shape"),
+        whole("history", 1024, (64, 16_384), "rows that are searched, at least 4 lengths"),
+        real("flat", 0.2, (0.01, 100.0), "least deviation of a shape, in deviations of the value"),
+    ];
+    Autoencoder = 34 "autoencoder" "A small network that rebuilds the last rows from few numbers, learned online." [
+        whole("hidden", 8, (1, 64), "hidden units, at most half the inputs"),
+        whole("shingle", 4, (1, 64), "rows that it sees at once"),
+        real("rate", 0.1, (0.0001, 0.5), "how large a step it learns by"),
+    ];
+    Ensemble = 40 "ensemble" "Several algorithms on the same rows, whose surprises are combined." [
+        real("majority", 0.5, (0.01, 1.0), "share of the weight that a vote needs"),
+    ];
 }
+
+/// What an ensemble makes of its members' surprises.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum Combine {
+    /// Their mean by weight.
+    #[default]
+    Mean = 0,
+    /// The largest, whatever its weight.
+    Maximum = 1,
+    /// The median, whatever the weights.
+    Median = 2,
+    /// The highest that members with the `majority` of the weight reach: a vote at every threshold.
+    Vote = 3,
+}
+
+impl Combine {
+    /// All of them.
+    pub const ALL: &[Self] = &[Self::Mean, Self::Maximum, Self::Median, Self::Vote];
+
+    /// The name that definitions give.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Mean => "mean",
+            Self::Maximum => "maximum",
+            Self::Median => "median",
+            Self::Vote => "vote",
+        }
+    }
+
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// The parameter that every member of an ensemble has besides its own: how much it counts.
+const WEIGHT: Parameter = real("weight", 1.0, (0.001, 1000.0), "how much the member counts");
 
 /// What a detector runs: an algorithm with the parameters that differ from their defaults.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Algorithm {
     /// Which one.
     pub kind: Kind,
+    /// How an ensemble combines.
+    #[serde(default, skip_serializing_if = "Combine::is_default")]
+    pub combine: Combine,
+    /// What an ensemble combines: 1 to [`MEMBERS_MAX`](Self::MEMBERS_MAX), none of them an ensemble.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<Self>,
     /// Parameters by name.
     #[serde(flatten)]
     parameters: BTreeMap<String, f64>,
 }
 
 impl Algorithm {
+    /// An ensemble has at most so many members.
+    pub const MEMBERS_MAX: usize = 16;
+
     /// With the default parameters.
     pub const fn new(kind: Kind) -> Self {
-        Self { kind, parameters: BTreeMap::new() }
+        let parameters = BTreeMap::new();
+        Self { kind, combine: Combine::Mean, members: Vec::new(), parameters }
+    }
+
+    /// Several on the same rows.
+    pub fn ensemble(combine: Combine, members: impl Into<Vec<Self>>) -> Self {
+        Self { combine, members: members.into(), ..Self::new(Kind::Ensemble) }
     }
 
     /// With a parameter set; [`check`](Self::check) tells whether there is such a one.
@@ -187,8 +268,13 @@ impl Algorithm {
         self.get(name) as usize
     }
 
-    /// What `auto` stands for with this many values; itself otherwise. Without parameters that are
-    /// set to their defaults, so that equal algorithms are equal.
+    /// How much it counts as a member of an ensemble.
+    pub fn weight(&self) -> f64 {
+        self.parameters.get(WEIGHT.name).copied().unwrap_or(WEIGHT.default)
+    }
+
+    /// What `auto` stands for with this many values; itself otherwise, and so for members. Without
+    /// parameters that are set to their defaults, so that equal algorithms are equal.
     pub fn resolved(&self, values: usize) -> Self {
         let kind = match self.kind {
             Kind::Auto if values <= 1 => Kind::Novelty,
@@ -196,9 +282,18 @@ impl Algorithm {
             chosen => chosen,
         };
         let default = Self::new(kind);
-        let differs = |(name, value): &(&str, f64)| default.get(name) != *value;
+        let usual = |name: &str| {
+            if name == WEIGHT.name { WEIGHT.default } else { default.get(name) }
+        };
+        let differs = |(name, value): &(&str, f64)| usual(name) != *value;
         let parameters = self.set().filter(differs).map(|(name, value)| (name.to_owned(), value));
-        Self { kind, parameters: parameters.collect() }
+        let members = self.members.iter().map(|member| member.resolved(values));
+        Self {
+            kind,
+            combine: self.combine,
+            members: members.collect(),
+            parameters: parameters.collect(),
+        }
     }
 
     /// Checks each parameter's name and range; `what` names the definition in errors.
@@ -206,8 +301,31 @@ impl Algorithm {
     /// # Errors
     /// The first parameter that is wrong, with what would be right.
     pub fn check(&self, what: &str) -> Result<(), Invalid> {
+        self.check_parameters(what, self.kind.parameters().iter().collect())?;
+        if self.kind != Kind::Ensemble {
+            let plain = self.members.is_empty() && self.combine.is_default();
+            let wrong = "only an ensemble has members and combines them";
+            return if plain { Ok(()) } else { invalid(format!("{what}.members"), wrong) };
+        }
+        if !(1..=Self::MEMBERS_MAX).contains(&self.members.len()) {
+            let wrong = format!("an ensemble has 1 to {} members", Self::MEMBERS_MAX);
+            return invalid(format!("{what}.members"), wrong);
+        }
+        for (index, member) in self.members.iter().enumerate() {
+            let what = format!("{what}.members[{index}]");
+            if member.kind == Kind::Ensemble {
+                return invalid(what, "an ensemble can't be a member of another");
+            }
+            let parameters = member.kind.parameters().iter().chain([&WEIGHT]);
+            member.check_parameters(&what, parameters.collect())?;
+            let inner = Self { parameters: BTreeMap::new(), ..member.clone() };
+            inner.check(&what)?;
+        }
+        Ok(())
+    }
+
+    fn check_parameters(&self, what: &str, known: Vec<&Parameter>) -> Result<(), Invalid> {
         for (name, value) in &self.parameters {
-            let known = self.kind.parameters();
             let field = format!("{what}.{name}");
             let Some(parameter) = known.iter().find(|p| p.name == name) else {
                 let names: Vec<_> = known.iter().map(|p| p.name).collect();
@@ -215,7 +333,7 @@ impl Algorithm {
                 let kind = self.kind.name();
                 return invalid(field, format!("{kind} has no such parameter; it has {names}"));
             };
-            let Parameter { least, most, whole, .. } = *parameter;
+            let Parameter { least, most, whole, .. } = **parameter;
             if !(least..=most).contains(value) {
                 return invalid(field, format!("must be from {least} to {most}"));
             }
@@ -236,10 +354,15 @@ impl Default for Algorithm {
 impl fmt::Display for Algorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.kind.name())?;
-        for (index, (name, value)) in self.set().enumerate() {
-            write!(f, "{}{name}={value}", if index == 0 { "(" } else { ", " })?;
+        let mut parts: Vec<_> = self.set().map(|(name, value)| format!("{name}={value}")).collect();
+        if !self.combine.is_default() {
+            parts.insert(0, format!("combine={}", self.combine.name()));
         }
-        if self.parameters.is_empty() { Ok(()) } else { f.write_str(")") }
+        if !self.members.is_empty() {
+            let members: Vec<_> = self.members.iter().map(Self::to_string).collect();
+            parts.push(format!("members=[{}]", members.join(", ")));
+        }
+        if parts.is_empty() { Ok(()) } else { write!(f, "({})", parts.join(", ")) }
     }
 }
 
@@ -265,7 +388,11 @@ mod tests {
                 assert!((p.least..=p.most).contains(&p.default), "{kind:?} {}", p.name);
                 assert!(!p.about.is_empty() && (!p.whole || p.default.fract() == 0.0));
             }
-            assert_eq!(Algorithm::new(*kind).check("a"), Ok(()));
+            let mut algorithm = Algorithm::new(*kind);
+            if *kind == Kind::Ensemble {
+                algorithm.members.push(Algorithm::default());
+            }
+            assert_eq!(algorithm.check("a"), Ok(()));
         }
     }
 
@@ -283,5 +410,53 @@ mod tests {
         assert_eq!(text, "algorithm.width: robust_z has no such parameter; it has window");
         assert_eq!(z().with("window", 9.0).to_string(), "robust_z(window=9)");
         assert_eq!((z().whole("window"), z().whole("width")), (256, 0));
+    }
+
+    #[test]
+    fn ensembles_are_checked_with_their_members() {
+        let one = || Algorithm::new(Kind::RobustZ).with("weight", 2.0);
+        let of = |members: Vec<Algorithm>| Algorithm::ensemble(Combine::Median, members);
+        let wrong = |algorithm: Algorithm| algorithm.check("algorithm").unwrap_err().to_string();
+        assert_eq!(of(vec![one(), Algorithm::default()]).check("algorithm"), Ok(()));
+        assert_eq!(wrong(of(vec![])), "algorithm.members: an ensemble has 1 to 16 members");
+        assert_eq!(wrong(of(vec![one(); 17])), wrong(of(vec![])));
+        assert_eq!(
+            wrong(of(vec![one(), of(vec![one()])])),
+            "algorithm.members[1]: an ensemble can't be a member of another"
+        );
+        assert_eq!(
+            wrong(of(vec![one().with("window", 1.0)])),
+            "algorithm.members[0].window: must be from 8 to 10000"
+        );
+        assert_eq!(wrong(one()), "algorithm.weight: robust_z has no such parameter; it has window");
+        let lone = Algorithm { members: vec![one()], ..Algorithm::new(Kind::RobustZ) };
+        let text = "algorithm.members: only an ensemble has members and combines them";
+        assert_eq!(wrong(lone.clone()), text);
+        assert!(wrong(of(vec![lone])).contains("members[0].members: only an ensemble"));
+        assert_eq!(
+            of(vec![one()]).to_string(),
+            "ensemble(combine=median, members=[robust_z(weight=2)])"
+        );
+        let resolved = of(vec![Algorithm::default().with("weight", 1.0)]).resolved(1);
+        assert_eq!(resolved, of(vec![Algorithm::new(Kind::RobustZ)]));
+    }
+
+    #[test]
+    fn an_ensemble_is_read_and_written() {
+        let text = r#"
+            kind = "ensemble"
+            combine = "vote"
+            majority = 0.75
+            members = [{ kind = "robust_z" }, { kind = "robust_z", weight = 3, window = 50.0 }]
+        "#;
+        let read: Algorithm = toml::from_str(text).expect("an algorithm");
+        let second = Algorithm::new(Kind::RobustZ).with("window", 50.0).with("weight", 3.0);
+        let members = [Algorithm::new(Kind::RobustZ), second];
+        let expected = Algorithm::ensemble(Combine::Vote, members).with("majority", 0.75);
+        assert_eq!(read, expected);
+        let written = toml::to_string(&read).expect("text");
+        assert_eq!(toml::from_str::<Algorithm>(&written), Ok(expected), "{written}");
+        let plain = toml::to_string(&Algorithm::default()).expect("text");
+        assert_eq!(plain.trim(), r#"kind = "auto""#);
     }
 }

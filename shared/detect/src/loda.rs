@@ -198,21 +198,23 @@ impl Loda {
             if present(row, index).is_none() {
                 continue;
             }
-            let (mut n, mut first, mut second) = ([0.0_f32; LANES], [0.0; LANES], [0.0; LANES]);
+            let (mut n, mut first, mut second) = ([0_u32; LANES], [0.0; LANES], [0.0; LANES]);
             let pairs = shares.as_chunks::<LANES>().0.iter().zip(surprises.as_chunks::<LANES>().0);
             for (shares, surprises) in pairs {
                 for lane in 0..LANES {
-                    // What says nothing has no surprise at all.
-                    let (has, surprise) = (shares[lane] != 0.0, surprises[lane]);
-                    n[lane] += if has && surprise != 0.0 { 1.0 } else { 0.0 };
-                    first[lane] += if has { surprise } else { 0.0 };
-                    second[lane] += if has { surprise * surprise } else { 0.0 };
+                    // All bits of the surprise or none; what says nothing has no surprise at all.
+                    let has = u32::from(shares[lane].to_bits() != 0);
+                    let bits = surprises[lane].to_bits() & has.wrapping_neg();
+                    let surprise = f32::from_bits(bits);
+                    n[lane] += u32::from(bits != 0);
+                    first[lane] += surprise;
+                    second[lane] += surprise * surprise;
                 }
             }
-            let with = moments(n.iter().sum(), first.iter().sum(), second.iter().sum());
-            let n: f32 = n.iter().sum();
-            let first: f32 = first.iter().sum();
-            let without = moments(count - n, all.0 - first, all.1 - second.iter().sum::<f32>());
+            let n = n.iter().sum::<u32>() as f32;
+            let (first, second) = (first.iter().sum::<f32>(), second.iter().sum::<f32>());
+            let with = moments(n, first, second);
+            let without = moments(count - n, all.0 - first, all.1 - second);
             if let (Some(with), Some(without)) = (with, without) {
                 let error = (with.1 + without.1).max(1e-9).sqrt();
                 out.contributions[index] = f64::from(((with.0 - without.0) / error).max(0.0));

@@ -29,6 +29,8 @@ use crate::{
     scorer::{Levels, Row, Scorer},
 };
 
+/// So many trees say what is expected; more would say about the same.
+const EXPECTING: usize = 16;
 /// The shingle of a series of one value, unless told.
 const SHINGLE: usize = 8;
 
@@ -142,7 +144,8 @@ impl RandomCutForest {
         out.room.clear();
         out.room.resize(self.0.shape.values, 0.0);
         let mut weights = 0.0;
-        for tree in self.0.trees.iter().filter(|tree| tree.mass > 0) {
+        let trees = self.0.trees.iter().filter(|tree| tree.mass > 0);
+        for tree in trees.take(EXPECTING) {
             let (known, next) = tree.continuation(x, before, &self.0.points).split_at(before);
             let (distance, _) = reach(&x[..before], known, known);
             let near = 1.0 / (1.0 + f64::from(distance));

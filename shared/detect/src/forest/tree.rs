@@ -138,7 +138,7 @@ impl Tree {
     }
 
     /// The box that a node keeps.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn cell(&self, cell: u16, dims: usize) -> (&[u16], &[u16]) {
         let from = usize::from(cell) * 2 * dims;
         self.cells[from..from + 2 * dims].split_at(dims)
@@ -150,11 +150,16 @@ impl Tree {
     }
 
     /// Makes a box hold a node or leaf.
+    #[inline(always)]
     pub(crate) fn enclose(&self, at: u16, points: &Points, low: &mut [u16], high: &mut [u16]) {
         if at & LEAF > 0 {
             let x = points.at(self.leaves[usize::from(at & !LEAF)]);
             return hold(low, high, x, x);
         }
+        self.enclose_node(at, points, low, high);
+    }
+
+    fn enclose_node(&self, at: u16, points: &Points, low: &mut [u16], high: &mut [u16]) {
         let node = &self.nodes[usize::from(at)];
         if node.cell != NONE {
             let (cell_low, cell_high) = self.cell(node.cell, low.len());

@@ -21,10 +21,31 @@ pub(super) struct Room<'a> {
 }
 
 impl Tree {
-    /// The score of a point; adds each dimension's part in it to `parts`.
+    /// The score of a point; adds each dimension's part in it to `parts`. Few dimensions have code
+    /// of their own in which there are no loops over them; it takes half of the time.
     pub(super) fn score(
         &self,
         x: &[u16],
+        points: &Points,
+        parts: &mut [f32],
+        room: &mut Room<'_>,
+    ) -> f32 {
+        macro_rules! of_known_length {
+            ($($dims:literal)*) => {
+                match x.len() {
+                    $($dims => self.score_of(&x[..$dims], $dims, points, &mut parts[..$dims], room),)*
+                    dims => self.score_of(x, dims, points, parts, room),
+                }
+            };
+        }
+        of_known_length!(1 2 3 4 5 6 7 8 9 10 11 12 16)
+    }
+
+    #[inline(always)]
+    fn score_of(
+        &self,
+        x: &[u16],
+        dims: usize,
         points: &Points,
         parts: &mut [f32],
         room: &mut Room<'_>,
@@ -36,7 +57,7 @@ impl Tree {
             if node.cell == NONE {
                 break;
             }
-            let (low, high) = self.cell(node.cell, x.len());
+            let (low, high) = self.cell(node.cell, dims);
             let (outside, sides) = reach(x, low, high);
             if outside > 0 {
                 let weight = rest / (sides as f32 * depth);
@@ -48,16 +69,18 @@ impl Tree {
             depth += 1.0;
             (at, mass) = node.child(x, mass);
         }
-        let tail = self.tail(x, (at, mass, depth), points, room);
+        let tail = self.tail(x, dims, (at, mass, depth), points, room);
         parts.iter_mut().zip(&*room.parts).for_each(|(part, tail)| *part += rest * tail);
         score + rest * tail
     }
 
     /// The score from a node on that keeps no box: down to the leaf, and up again with the box of
     /// what was seen so far.
+    #[inline(always)]
     fn tail(
         &self,
         x: &[u16],
+        dims: usize,
         (mut at, mut mass, mut depth): (u16, u16, f32),
         points: &Points,
         room: &mut Room<'_>,
@@ -69,34 +92,34 @@ impl Tree {
             depth += 1.0;
             (at, mass) = self.nodes[usize::from(at)].child(x, mass);
         }
-        let leaf = points.at(self.leaves[usize::from(at & !LEAF)]);
+        let leaf = &points.at(self.leaves[usize::from(at & !LEAF)])[..dims];
+        let (low, high) = (&mut room.low[..dims], &mut room.high[..dims]);
+        let parts = &mut room.parts[..dims];
         let (outside, _) = reach(x, leaf, leaf);
         if outside == 0 {
             let score = self.seen(mass, depth);
-            room.parts.fill(score / x.len() as f32);
+            parts.fill(score / x.len() as f32);
             return score;
         }
         let mut score = 1.0 / depth;
         let weight = score / outside as f32;
-        for ((part, &x), &leaf) in room.parts.iter_mut().zip(x).zip(leaf) {
+        for ((part, &x), &leaf) in parts.iter_mut().zip(x).zip(leaf) {
             *part = weight * f32::from(beyond(x, leaf, leaf));
         }
-        room.low.copy_from_slice(leaf);
-        room.high.copy_from_slice(leaf);
+        low.copy_from_slice(leaf);
+        high.copy_from_slice(leaf);
         for &above in room.path[..levels].iter().rev() {
             let node = &self.nodes[usize::from(above)];
             let sibling = if node.left == at { node.right } else { node.left };
-            self.enclose(sibling, points, room.low, room.high);
+            self.enclose(sibling, points, low, high);
             depth -= 1.0;
-            let (outside, sides) = reach(x, room.low, room.high);
+            let (outside, sides) = reach(x, low, high);
             if outside == 0 {
                 break;
             }
             let weight = 1.0 / (sides as f32 * depth);
             let keep = 1.0 - outside as f32 / sides as f32;
-            for (((part, &x), &low), &high) in
-                room.parts.iter_mut().zip(x).zip(&*room.low).zip(&*room.high)
-            {
+            for (((part, &x), &low), &high) in parts.iter_mut().zip(x).zip(&*low).zip(&*high) {
                 *part = keep * *part + weight * f32::from(beyond(x, low, high));
             }
             score = keep * score + weight * outside as f32;

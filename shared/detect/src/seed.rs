@@ -35,10 +35,10 @@ mod tests {
         };
         let mut detector = Detector::implicit("s");
         let first = seed(&detector, &named("k"));
-        detector.algorithm = Algorithm::new(Kind::RobustZ).with("window", 256.0);
+        detector.algorithm = Algorithm::new(Kind::Novelty).with("radius", 0.067);
         assert_eq!(seed(&detector, &named("k")), first, "what auto stands for, by default");
         assert_ne!(seed(&detector, &named("l")), first);
-        detector.algorithm = Algorithm::new(Kind::RobustZ).with("window", 255.0);
+        detector.algorithm = Algorithm::new(Kind::Novelty).with("radius", 0.07);
         assert_ne!(seed(&detector, &named("k")), first);
     }
 }

@@ -22,6 +22,7 @@ const BURSTS: [usize; 3] = [2500, 6000, 9000];
 fn opened(kind: Kind, values: usize, shift: f64, seed: u64) -> Vec<usize> {
     let mut detector = Detector::implicit("s");
     detector.algorithm = Algorithm::new(kind);
+    detector.threshold = domain::Threshold::Contamination(0.0001);
     let mut model = SeriesModel::new(&detector, values, seed);
     let (mut random, mut out) = (Pcg64Mcg::seed_from_u64(seed), Assessment::default());
     let is_odd = |at: &usize| {

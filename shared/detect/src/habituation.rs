@@ -79,11 +79,12 @@ impl Habituation {
     /// How a row of this strength stands, of which the value that counts most deviates so far.
     pub fn judge(&self, strength: f64, deviation: f64) -> Alarm {
         let heard = strength / self.deafness();
+        // Not if either is unknown.
+        let is_farther = deviation > FARTHER * self.opened.deviation;
         let stands_out = !self.peak.covers(strength, self.rest_rows);
         Alarm {
             alert: if stands_out { heard / (heard + 1.0) } else { 0.0 },
-            rests: self.opened.covers(strength, self.rest_rows)
-                && !(deviation > FARTHER * self.opened.deviation),
+            rests: self.opened.covers(strength, self.rest_rows) && !is_farther,
         }
     }
 

@@ -1,9 +1,9 @@
 //! Definitions, as the `control` log holds them.
 
 use domain::{
-    Aggregate, Algorithm, Channel, ChannelKind, Definition, Detector, Direction, DriftPolicy,
-    DriftTest, Format, Kind, LatePolicy, Layout, Limits, Micros, QuietTime, Skip, Source, Stream,
-    Threshold, Window,
+    Aggregate, Algorithm, Channel, ChannelKind, Combine, Definition, Detector, Direction,
+    DriftPolicy, DriftTest, Format, Kind, LatePolicy, Layout, Limits, Micros, QuietTime, Skip,
+    Source, Stream, Threshold, Window,
 };
 use prost::Message as _;
 use v1::control_entry::Entry;
@@ -202,10 +202,7 @@ fn encode_detector(d: &Detector) -> v1::DetectorDefinition {
         name: d.name.clone(),
         stream: d.stream.clone(),
         window: d.window.clone().unwrap_or_default(),
-        algorithm: Some(v1::Algorithm {
-            kind: d.algorithm.kind.name().to_owned(),
-            parameters: d.algorithm.set().map(|(name, value)| (name.to_owned(), value)).collect(),
-        }),
+        algorithm: Some(encode_algorithm(&d.algorithm)),
         threshold: Some(match d.threshold {
             Threshold::Score(s) => det::Threshold::Score(s),
             Threshold::Contamination(c) => det::Threshold::Contamination(c),
@@ -234,12 +231,41 @@ fn encode_detector(d: &Detector) -> v1::DetectorDefinition {
     }
 }
 
-/// An algorithm of a newer version is refused: nobody here can run it.
+fn encode_algorithm(a: &Algorithm) -> v1::Algorithm {
+    v1::Algorithm {
+        kind: a.kind.name().to_owned(),
+        parameters: a.set().map(|(name, value)| (name.to_owned(), value)).collect(),
+        members: a.members.iter().map(encode_algorithm).collect(),
+        combine: match a.combine {
+            Combine::Mean => v1::Combine::Unspecified,
+            Combine::Maximum => v1::Combine::Maximum,
+            Combine::Median => v1::Combine::Median,
+            Combine::Vote => v1::Combine::Vote,
+        }
+        .into(),
+    }
+}
+
+/// An algorithm of a newer version is refused: nobody here can run it. So are members of members.
 fn decode_algorithm(a: v1::Algorithm) -> Result<Algorithm, DecodeError> {
+    let combine = a.combine();
     let known = Kind::ALL.iter().find(|kind| kind.name() == a.kind);
     let kind = *known.ok_or_else(|| malformed(NAME, "unknown algorithm"))?;
     let set = |algorithm: Algorithm, (name, value): (String, f64)| algorithm.with(&name, value);
-    Ok(a.parameters.into_iter().fold(Algorithm::new(kind), set))
+    let mut algorithm = a.parameters.into_iter().fold(Algorithm::new(kind), set);
+    for member in a.members {
+        if !member.members.is_empty() {
+            return Err(malformed(NAME, "an ensemble within an ensemble"));
+        }
+        algorithm.members.push(decode_algorithm(member)?);
+    }
+    algorithm.combine = match combine {
+        v1::Combine::Unspecified | v1::Combine::Mean => Combine::Mean,
+        v1::Combine::Maximum => Combine::Maximum,
+        v1::Combine::Median => Combine::Median,
+        v1::Combine::Vote => Combine::Vote,
+    };
+    Ok(algorithm)
 }
 
 fn decode_detector(d: v1::DetectorDefinition) -> Result<Detector, DecodeError> {
@@ -354,9 +380,13 @@ mod tests {
             }],
             ..Stream::implicit()
         }));
+        let mut vote = Algorithm::new(Kind::Ensemble);
+        vote.combine = Combine::Vote;
+        vote.members.push(Algorithm::new(Kind::Ewma).with("weight", 2.0));
         for algorithm in [
             Algorithm::new(Kind::Auto),
             Algorithm::new(Kind::HalfSpaceTrees).with("trees", 5.0).with("depth", 6.0),
+            vote,
         ] {
             check(Definition::Detector(Detector {
                 algorithm,

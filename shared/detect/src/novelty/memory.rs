@@ -57,9 +57,8 @@ impl<const W: usize, const K: usize> Memory<W, K> {
     ) -> Look<W> {
         let scale = self.scale.with(&feature, settings, floor, stride);
         let mut distances = [0_f32; K];
-        for j in 0..W {
-            let (x, weight) = (feature[j], scale.weight[j]);
-            for (distance, prototype) in distances.iter_mut().zip(&self.prototypes[j]) {
+        for ((x, weight), prototypes) in feature.iter().zip(scale.weight).zip(&self.prototypes) {
+            for (distance, prototype) in distances.iter_mut().zip(prototypes) {
                 *distance += (x - prototype).abs() * weight;
             }
         }

@@ -939,6 +939,12 @@ pub struct Algorithm {
         ::prost::alloc::string::String,
         f64,
     >,
+    /// Of an ensemble: the algorithms on the same rows.
+    #[prost(message, repeated, tag = "3")]
+    pub members: ::prost::alloc::vec::Vec<Algorithm>,
+    /// Of an ensemble: what it makes of them.
+    #[prost(enumeration = "Combine", tag = "4")]
+    pub combine: i32,
 }
 /// A time of day at which no anomaly opens, on the wall clock of the stream's zone.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1176,6 +1182,47 @@ impl DriftTest {
             "DRIFT_TEST_UNSPECIFIED" => Some(Self::Unspecified),
             "DRIFT_TEST_ADWIN" => Some(Self::Adwin),
             "DRIFT_TEST_PAGE_HINKLEY" => Some(Self::PageHinkley),
+            _ => None,
+        }
+    }
+}
+/// What an ensemble makes of its members' surprises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Combine {
+    /// Not set: their mean by weight.
+    Unspecified = 0,
+    /// Their mean by weight.
+    Mean = 1,
+    /// The largest.
+    Maximum = 2,
+    /// The median.
+    Median = 3,
+    /// The highest that members with a majority of the weight reach.
+    Vote = 4,
+}
+impl Combine {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "COMBINE_UNSPECIFIED",
+            Self::Mean => "COMBINE_MEAN",
+            Self::Maximum => "COMBINE_MAXIMUM",
+            Self::Median => "COMBINE_MEDIAN",
+            Self::Vote => "COMBINE_VOTE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "COMBINE_UNSPECIFIED" => Some(Self::Unspecified),
+            "COMBINE_MEAN" => Some(Self::Mean),
+            "COMBINE_MAXIMUM" => Some(Self::Maximum),
+            "COMBINE_MEDIAN" => Some(Self::Median),
+            "COMBINE_VOTE" => Some(Self::Vote),
             _ => None,
         }
     }

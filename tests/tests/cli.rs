@@ -92,7 +92,7 @@ fn score_answers_every_row_in_its_place() {
         assert_eq!(record[2].is_empty(), refused, "{record:?}");
         assert_eq!(record[8].starts_with("refused"), refused, "{record:?}");
     }
-    assert_eq!(&found[3][8], "late", "an hour behind its series");
+    assert!(found[3][8].starts_with("late"), "an hour behind its series: {found:?}");
     let nan = &found[4][8];
     assert!(nan.contains("NON_FINITE") && found[5][8].contains("NO_SERIES"), "{found:?}");
 }

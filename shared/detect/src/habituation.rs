@@ -57,13 +57,22 @@ pub struct Habituation {
     opened: Peak,
     /// Peaks with an alert of 0.5 or more, of late.
     alarms: f64,
+    /// Anomalies that opened, of late.
+    anomalies: f64,
 }
 
 impl Habituation {
     /// No alarm yet.
     pub fn new(detector: &Detector) -> Self {
         let (rest_rows, habit) = (detector.rest_rows, detector.habituation);
-        Self { rest_rows, habit, peak: Peak::default(), opened: Peak::default(), alarms: 0.0 }
+        Self {
+            rest_rows,
+            habit,
+            peak: Peak::default(),
+            opened: Peak::default(),
+            alarms: 0.0,
+            anomalies: 0.0,
+        }
     }
 
     /// Takes a changed definition; alarms of late stay.
@@ -71,14 +80,14 @@ impl Habituation {
         (self.rest_rows, self.habit) = (detector.rest_rows, detector.habituation);
     }
 
-    /// By how much alarms of late make a strength smaller.
+    /// By how much anomalies of late make a strength smaller.
     pub fn deafness(&self) -> f64 {
-        1.0 + self.habit * self.alarms
+        1.0 + self.habit * self.anomalies
     }
 
     /// How a row of this strength stands, of which the value that counts most deviates so far.
     pub fn judge(&self, strength: f64, deviation: f64) -> Alarm {
-        let heard = strength / self.deafness();
+        let heard = strength / (1.0 + self.habit * self.alarms);
         // Not if either is unknown.
         let is_farther = deviation > FARTHER * self.opened.deviation;
         let stands_out = !self.peak.covers(strength, self.rest_rows);
@@ -94,6 +103,7 @@ impl Habituation {
         // Nothing is farther than what is not known.
         let deviation = if deviation.is_nan() { f64::INFINITY } else { deviation };
         self.alarms *= 1.0 - 1.0 / ALARM_ROWS;
+        self.anomalies *= 1.0 - 1.0 / ALARM_ROWS;
         for peak in [&mut self.peak, &mut self.opened] {
             peak.age = peak.age.saturating_add(1);
         }
@@ -105,12 +115,13 @@ impl Habituation {
         }
         if opened {
             self.opened = Peak { strength, deviation, age: 0 };
+            self.anomalies += 1.0;
         }
     }
 
     /// Appends all of it.
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
-        put(&(self.rest_rows, self.habit, self.alarms), out);
+        put(&(self.rest_rows, self.habit, self.alarms, self.anomalies), out);
         for Peak { strength, deviation, age } in [self.peak, self.opened] {
             put(&(strength, deviation, age), out);
         }
@@ -118,16 +129,18 @@ impl Habituation {
 
     /// Takes what [`encode`](Self::encode) appended.
     pub(crate) fn decode(bytes: &mut &[u8]) -> Result<Self, DecodeError> {
-        let (rest_rows, habit, alarms) = take(bytes)?;
+        let (rest_rows, habit, alarms, anomalies) = take(bytes)?;
         ensure((0.0..f64::INFINITY).contains(&habit), "habituation")?;
-        ensure((0.0..=2.0 * ALARM_ROWS).contains(&alarms), "alarms of late")?;
+        for count in [alarms, anomalies] {
+            ensure((0.0..=2.0 * ALARM_ROWS).contains(&count), "alarms of late")?;
+        }
         let mut peak = || {
             let (strength, deviation, age) = take(bytes)?;
             ensure((0.0..=STRENGTH_MAX).contains(&strength), "strength of a peak")?;
             ensure((0.0..=f64::INFINITY).contains(&deviation), "deviation of a peak")?;
             Ok::<_, DecodeError>(Peak { strength, deviation, age })
         };
-        Ok(Self { rest_rows, habit, peak: peak()?, opened: peak()?, alarms })
+        Ok(Self { rest_rows, habit, peak: peak()?, opened: peak()?, alarms, anomalies })
     }
 }
 

@@ -75,6 +75,9 @@ pub(crate) fn reason(evidence: &mut Evidence, random: &mut Pcg64Mcg) -> Option<S
 }
 
 pub(crate) fn poison(evidence: &mut Evidence, random: &mut Pcg64Mcg) -> Option<String> {
+    // Those that are change nothing.
+    let (_, found) = one(&mut evidence.committed.rejected, &mut random.clone())?;
+    (found.reason != "POISON").then_some(())?;
     refused(evidence, random, |refused| refused.reason = "POISON")
 }
 

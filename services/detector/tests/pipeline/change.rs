@@ -76,7 +76,7 @@ fn an_anomaly_ends_with_its_model() {
 
 #[test]
 fn the_same_algorithm_by_another_name_keeps_its_model() {
-    let named = format!("{FIXED}\nalgorithm = {{ kind = \"robust_z\" }}");
+    let named = format!("{FIXED}\nalgorithm = {{ kind = \"robust_z\", window = 256 }}");
     let world = changed(&detector("d", FIXED), |world| world.define(&detector("d", &named)));
     let other = changed(&detector("d", FIXED), |_| {});
     assert_eq!(verdicts(&world.scores()), verdicts(&other.scores()));

@@ -293,9 +293,21 @@ impl World {
     }
 }
 
-/// A detector on the default stream, of which this is said.
+/// A detector on the default stream, of which this is said. What it does not say is chosen so that a
+/// person can tell what comes of a row: each is judged by itself, and nothing rests.
 pub(crate) fn detector(name: &str, says: &str) -> String {
-    format!("[[detectors]]\nname = \"{name}\"\nstream = \"default\"\n{says}\n")
+    let mut text = format!("[[detectors]]\nname = \"{name}\"\nstream = \"default\"\n{says}\n");
+    for (field, value) in [
+        ("algorithm", "{ kind = \"robust_z\" }"),
+        ("threshold", "{ contamination = 0.0001 }"),
+        ("rest_rows", "0"),
+        ("habituation", "0"),
+    ] {
+        if !says.contains(&format!("{field} =")) {
+            text += &format!("{field} = {value}\n");
+        }
+    }
+    text
 }
 
 pub(crate) fn requested(batch: &Batch) -> Vec<u8> {

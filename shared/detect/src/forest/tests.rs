@@ -1,3 +1,5 @@
+//! Trees against the slow definition, whatever is put in and taken out.
+
 use proptest::prelude::*;
 
 use super::{bounds::hold, tree::*, *};

@@ -1,3 +1,5 @@
+//! Depths are those of trees grown afresh, and odd rows are isolated early.
+
 use super::*;
 
 fn forest(values: usize, extended: u32) -> IsolationForest {

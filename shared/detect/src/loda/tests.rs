@@ -1,3 +1,5 @@
+//! Histograms against the slow definition, and what odd rows come to.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Scores against the slow definition, shingles, and what is expected of a value.
+
 use super::*;
 use crate::{
     dice::Dice,

@@ -5,7 +5,7 @@ use domain::{Algorithm, Kind};
 /// The candidates for rows of so many values, each once; what `auto` stands for first.
 pub fn candidates(values: usize) -> Vec<Algorithm> {
     let usual = Algorithm::new(Kind::Auto).resolved(values).kind;
-    let others = Kind::ALL.iter().copied().filter(|kind| *kind != usual && *kind != Kind::Auto);
+    let others = Kind::ALL.iter().copied().filter(|kind| *kind != usual && stands_alone(*kind));
     let kinds: Vec<Kind> = std::iter::once(usual).chain(others).collect();
     let mut all: Vec<Algorithm> = kinds.iter().map(|kind| Algorithm::new(*kind)).collect();
     for kind in kinds {
@@ -21,6 +21,11 @@ pub fn candidates(values: usize) -> Vec<Algorithm> {
         }
     }
     all
+}
+
+/// Whether it is an algorithm of its own: not one that stands for others, or is made of them.
+fn stands_alone(kind: Kind) -> bool {
+    !matches!(kind, Kind::Auto | Kind::Ensemble)
 }
 
 #[cfg(test)]
@@ -41,7 +46,8 @@ mod tests {
                 .map(|one| one.get("window"))
                 .collect();
             assert_eq!(windows, [256.0, 128.0, 512.0]);
-            assert!(Kind::ALL[1..].iter().all(|kind| all.contains(&Algorithm::new(*kind))));
+            let mut alone = Kind::ALL.iter().filter(|kind| stands_alone(**kind));
+            assert!(alone.all(|kind| all.contains(&Algorithm::new(*kind))));
         }
     }
 }

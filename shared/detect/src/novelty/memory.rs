@@ -7,6 +7,9 @@ use super::{SIZE_MAX, Settings, scale::Scale};
 /// Where a prototype lies that is not in use: farther than any feature.
 const NOWHERE: f32 = 1e30;
 
+/// Distances that are compared side by side; memories hold a multiple of it.
+const LANES: usize = 8;
+
 /// What a memory says of a feature.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Look<const W: usize> {
@@ -63,10 +66,16 @@ impl<const W: usize, const K: usize> Memory<W, K> {
             }
         }
         // Distances are positive, so their bits rise with them; the number rides in the lowest.
-        let mut least = i32::MAX;
-        for (number, distance) in distances.iter().enumerate() {
-            least = least.min((distance.to_bits() as i32 & !63) | number as i32);
+        let keys: [i32; K] = std::array::from_fn(|number| {
+            (distances[number].to_bits() as i32 & !63) | number as i32
+        });
+        let mut least = [i32::MAX; LANES];
+        for keys in keys.chunks_exact(LANES) {
+            for (least, key) in least.iter_mut().zip(keys) {
+                *least = if key < least { *key } else { *least };
+            }
         }
+        let least = least.into_iter().fold(i32::MAX, i32::min);
         let nearest = (least & 63) as u8;
         let distance = if self.used == 0 { 0.0 } else { distances[usize::from(nearest)] };
         Look { feature, scale, distance, nearest }

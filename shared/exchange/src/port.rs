@@ -300,7 +300,7 @@ pub trait Member: Send {
     /// As [`Error`]; all but `Unavailable` end the member.
     fn poll(&mut self, limits: &PollLimits) -> Result<Event, Error>;
 
-    /// Begins reading an assigned partition.
+    /// Begins reading an assigned partition; not one that is gone, as the next poll will tell.
     ///
     /// # Errors
     /// `Lost` if [`Start::At`] or the committed offset lies below the first offset kept; `Unavailable`: it may be

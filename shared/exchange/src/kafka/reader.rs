@@ -231,6 +231,10 @@ impl Reader {
 
     /// Notes where a partition starts; librdkafka gets to know with the next poll.
     pub(super) fn start(&mut self, partition: &Partition, start: Start) -> Result<(), Error> {
+        if self.gone.contains(partition) {
+            // Of those that came together, one's start or note may have found the seat taken.
+            return Ok(());
+        }
         let Some(committed) = self.awaiting.get(partition).cloned() else {
             let what = format!("{partition} is not assigned to member {}", self.group.member);
             return Err(Error::Fatal { what });

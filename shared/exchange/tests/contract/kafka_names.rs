@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use oddwatch_exchange::{CommitOutcome, Event, Start};
+use oddwatch_exchange::{CommitOutcome, Event, Partition, Start};
 use rdkafka::{
     ClientConfig,
     consumer::{BaseConsumer, Consumer},
@@ -70,6 +70,11 @@ fn a_seat_taken_during_a_commit_is_taken_back() {
     seat.read(5);
     let usurper = usurper(bed, &topic);
     assert_eq!(seat.commit(vec![output(&out, 0, "aborted")]), CommitOutcome::Rewound);
+    // Who does not know yet that they are gone may start them.
+    for number in [0, 1] {
+        let partition = Partition::new(std::sync::Arc::clone(&topic), number);
+        seat.member.start(&partition, Start::Committed).expect("nothing happens");
+    }
     revoked(&mut seat);
     again(bed, &mut seat, &topic);
     seat.committed(vec![output(&out, 0, "once")]);

@@ -82,6 +82,7 @@ impl Reader {
     /// The next change of the assignment, as an event. It stays due until it has been told.
     fn change(&mut self) -> Result<Option<Event>, Error> {
         if !self.gone.is_empty() {
+            self.unseated.clear();
             let gone = std::mem::take(&mut self.gone);
             return Ok(Some(Event::Revoked(gone.into_iter().collect())));
         }

@@ -70,6 +70,8 @@ pub(super) struct Reader {
     awaiting: BTreeMap<Partition, Option<Committed>>,
     /// Revoked or rewound, to be told of first.
     pub(super) gone: BTreeSet<Partition>,
+    /// Those of them that went with a seat: who has not been told may still start them.
+    pub(super) unseated: BTreeSet<Partition>,
     /// Assigned or rewound, to be told of then.
     pub(super) come: BTreeSet<Partition>,
     /// When the last batch was returned.
@@ -96,6 +98,7 @@ impl Reader {
             readings: BTreeMap::new(),
             awaiting: BTreeMap::new(),
             gone: BTreeSet::new(),
+            unseated: BTreeSet::new(),
             come: BTreeSet::new(),
             batch_at: None,
             turn: 0,
@@ -106,8 +109,9 @@ impl Reader {
     pub(super) fn rejoin(&mut self) -> Result<(), Error> {
         let config = config(&self.cluster.options, &self.group, self.partitions);
         let consumer = subscribe(&config, &self.group, &self.signal)?;
-        self.gone.extend(std::mem::take(&mut self.readings).into_keys());
-        self.gone.extend(std::mem::take(&mut self.awaiting).into_keys());
+        self.unseated.extend(std::mem::take(&mut self.readings).into_keys());
+        self.unseated.extend(std::mem::take(&mut self.awaiting).into_keys());
+        self.gone.extend(self.unseated.iter().cloned());
         self.come.clear();
         if let Some(fenced) = self.consumer.replace(consumer) {
             close(fenced, &self.group);
@@ -231,7 +235,7 @@ impl Reader {
 
     /// Notes where a partition starts; librdkafka gets to know with the next poll.
     pub(super) fn start(&mut self, partition: &Partition, start: Start) -> Result<(), Error> {
-        if self.gone.contains(partition) {
+        if self.unseated.contains(partition) {
             // Of those that came together, one's start or note may have found the seat taken.
             return Ok(());
         }

@@ -142,6 +142,9 @@ impl Scores {
                 if score.flags.late {
                     notes.push("late");
                 }
+                if score.flags.no_data {
+                    notes.push("no data");
+                }
                 if score.flags.imputed {
                     notes.push("imputed");
                 }

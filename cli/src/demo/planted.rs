@@ -26,6 +26,7 @@ pub(crate) fn found(series: &str, at: Micros) -> Found {
         position: Position { source: "detection.requested/0".into(), epoch: 1, number: 1 },
         phase: Phase::Opened,
         silent: false,
+        no_data: false,
         series: SeriesRef {
             stream: "default".into(),
             key: series.into(),

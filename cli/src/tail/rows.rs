@@ -139,7 +139,12 @@ fn batch(batch: &domain::Batch) -> Vec<Shown> {
             .map(|(index, value)| (feature_name(&series.features, index).to_string(), json!(value)))
             .collect();
         let mut text = format!("{}  {}  {}", time(row.event_at), series_of(series), named(&values));
-        for (flag, word) in [(row.flags.late, " late"), (row.flags.imputed, " imputed")] {
+        let flags = [
+            (row.flags.late, " late"),
+            (row.flags.imputed, " imputed"),
+            (row.flags.no_data, " no data"),
+        ];
+        for (flag, word) in flags {
             text.push_str(if flag { word } else { "" });
         }
         if let Some(found) = &row.drift {
@@ -150,6 +155,7 @@ fn batch(batch: &domain::Batch) -> Vec<Shown> {
             "row": (row.row > 0).then_some(row.row), "event_at": time(row.event_at), "ingested_at": time(row.ingested_at),
             "log_time": time(row.log_time), "config_version": row.config_version,
             "values": values, "late": row.flags.late, "imputed": row.flags.imputed,
+            "no_data": row.flags.no_data,
             "drift": row.drift.as_ref().map(|d| d.method.to_string()),
         });
         Shown { text, json }
@@ -157,8 +163,21 @@ fn batch(batch: &domain::Batch) -> Vec<Shown> {
     let items = batch.items.iter().map(|item| match item {
         Item::Row(it) => row(it),
         Item::Tick(log_time) => tick(*log_time),
+        Item::Forget { series, log_time } => forgotten(batch, *series, *log_time),
     });
     items.collect()
+}
+
+fn forgotten(batch: &domain::Batch, series: u32, log_time: Micros) -> Shown {
+    let Some(series) = batch.series.get(series as usize) else {
+        return Shown { text: "end of no series".into(), json: json!({"error": "no series"}) };
+    };
+    let text = format!("{}  {} is forgotten", time(log_time), series_of(series));
+    let json = json!({
+        "stream": &*series.stream, "series": &*series.key, "window": series.window.as_deref(),
+        "forgotten": true, "log_time": time(log_time),
+    });
+    Shown { text, json }
 }
 
 fn scores(batch: &ScoreBatch) -> Vec<Shown> {
@@ -196,7 +215,8 @@ fn score(batch: &ScoreBatch, score: &Score) -> Shown {
         "ingested_at": time(score.ingested_at), "log_time": time(score.log_time),
         "score": score.score, "raw": score.raw, "confidence": score.confidence,
         "threshold": score.threshold, "is_anomaly": score.is_anomaly, "late": score.flags.late,
-        "imputed": score.flags.imputed, "top_feature": &*feature, "top_share": score.top_share,
+        "imputed": score.flags.imputed, "no_data": score.flags.no_data,
+        "top_feature": &*feature, "top_share": score.top_share,
         "value": score.value, "expected": score.expected, "lower": score.lower,
         "upper": score.upper,
     });
@@ -222,7 +242,11 @@ fn anomaly(anomaly: &Anomaly) -> Shown {
         format!("{}={value}, expected {lower} to {upper} ({percent:.0} %)", part.feature)
     });
     let parts: Vec<String> = parts.collect();
-    let silent = if anomaly.silent { " (silent)" } else { "" };
+    let silent = match (anomaly.silent, anomaly.no_data) {
+        (true, _) => " (silent)",
+        (false, true) => " (no data)",
+        (false, false) => "",
+    };
     let text = format!(
         "{}  {} {} {}{silent}  score {:.3}  {}",
         time(anomaly.event_at),
@@ -244,7 +268,7 @@ fn anomaly_json(anomaly: &Anomaly) -> Value {
     });
     json!({
         "anomaly_id": anomaly.id.to_string(), "revision": anomaly.revision,
-        "phase": anomaly.phase.name(), "silent": anomaly.silent,
+        "phase": anomaly.phase.name(), "silent": anomaly.silent, "no_data": anomaly.no_data,
         "severity": anomaly.severity.name(), "stream": &*anomaly.series.stream,
         "series": &*anomaly.series.key, "window": anomaly.series.window.as_deref(),
         "detector": &*anomaly.detector, "opened_row": anomaly.opened_row, "row": anomaly.row,

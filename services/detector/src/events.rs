@@ -68,6 +68,7 @@ pub(crate) fn last_row(
         score: verdict.score,
         confidence: verdict.confidence,
         contributions: contributions(features, batch.values_of(row), verdict),
+        no_data: row.flags.no_data,
     }
 }
 
@@ -94,8 +95,10 @@ fn contributions(
 /// The id of the anomaly that a row opens: the record, the series' rows and the detector's definition.
 pub(crate) fn anomaly_id(context: &Context<'_>, named: &SeriesRef, plan: &Plan) -> Id {
     let Context { batch, row, .. } = *context;
+    // A row that says that nothing comes has the origin of the record before it.
+    let kind: &[u8] = if row.flags.no_data { b"no data" } else { b"anomaly" };
     Id::of(&[
-        b"anomaly",
+        kind,
         batch.sources[row.origin.source as usize].as_bytes(),
         &row.origin.offset.to_le_bytes(),
         &row.origin.index.to_le_bytes(),
@@ -120,7 +123,7 @@ pub(crate) fn told_by_row(
     anomaly(named, plan, open, told)
 }
 
-/// The clearing of an anomaly in silence, at item `number` behind `first`.
+/// The clearing of an anomaly in silence, or of a series that is forgotten, at item `number` behind `first`.
 pub(crate) fn told_by_tick(
     first: &Position,
     number: u64,
@@ -163,6 +166,7 @@ fn anomaly(named: &SeriesRef, plan: &Plan, open: Open, told: Told<'_>) -> Anomal
         position,
         phase: step.phase,
         silent: step.silent,
+        no_data: open.last.no_data && step.phase != Phase::Cleared,
         series: named.clone(),
         detector: plan.name.clone(),
         detector_version: plan.version,

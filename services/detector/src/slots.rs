@@ -56,6 +56,8 @@ pub struct LastRow {
     pub confidence: f64,
     /// Why it was odd, or not.
     pub contributions: Vec<Contribution>,
+    /// Whether it says that nothing comes any more.
+    pub no_data: bool,
 }
 
 /// One detector's model of one series.

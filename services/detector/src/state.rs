@@ -120,7 +120,7 @@ impl State {
             self.item = index as u64;
             match (select.choose(self.item), item) {
                 (Choice::Stop, _) => return Ok(()),
-                (Choice::Skip, Item::Tick(_)) => {}
+                (Choice::Skip, Item::Tick(_) | Item::Forget { .. }) => {}
                 (Choice::Skip, Item::Row(row)) => {
                     let context = Context { batch, row, number };
                     let detail = "detector panicked or died on it".to_owned();
@@ -128,6 +128,11 @@ impl State {
                 }
                 (Choice::Take, Item::Tick(log_time)) => {
                     self.tick(&batch.first, number, *log_time, out)
+                }
+                (Choice::Take, Item::Forget { series, log_time }) => {
+                    let named = &batch.series[*series as usize];
+                    self.forget(&batch.first, number, *log_time, named, out);
+                    mapped.fill(None);
                 }
                 (Choice::Take, Item::Row(row)) => {
                     if row.config_version > self.definitions.version {
@@ -166,6 +171,30 @@ impl State {
             false
         });
         out.tick(log_time);
+    }
+
+    /// Drops the models of a series that windowing has forgotten.
+    fn forget(
+        &mut self,
+        first: &Position,
+        number: u64,
+        log_time: Micros,
+        named: &SeriesRef,
+        out: &mut Output,
+    ) {
+        let key = ((named.stream.clone(), named.window.clone()), named.key.clone());
+        let Some(index) = self.by_name.remove(&key) else { return };
+        let mut series = self.series.remove(index);
+        for (at, slot) in series.slots.iter_mut().enumerate() {
+            self.open.remove(&(index, at));
+            let step = slot.model.forget();
+            out.event(slot.open.take().zip(step).map(|(open, step)| {
+                events::told_by_tick(first, number, log_time, named, &slot.plan, open, step)
+            }));
+        }
+        let (models, bytes) = series.models();
+        self.models -= models;
+        self.model_bytes -= bytes;
     }
 
     fn row(&mut self, context: &Context<'_>, mapped: &mut Option<usize>, out: &mut Output) {
@@ -232,9 +261,9 @@ impl State {
             ));
         }
         let index = known.unwrap_or_else(|| {
-            self.series.push(Series::new(named.clone()));
-            self.by_name.insert(key, self.series.len() - 1);
-            self.series.len() - 1
+            let index = self.series.insert(Series::new(named.clone()));
+            self.by_name.insert(key, index);
+            index
         });
         let series = self.series.get_mut(index);
         for at in 0..models {
@@ -284,7 +313,14 @@ fn assess(
     }
     let at = civil::civil(row.event_at, slot.plan.zone);
     let values = Row { values: batch.values_of(row), at };
-    let verdict = slot.model.assess(values, !row.flags.late, row.log_time, assessment);
+    let model = &mut slot.model;
+    let verdict = if row.flags.no_data {
+        model.no_data(at, row.log_time, assessment)
+    } else if row.flags.imputed {
+        model.assess_imputed(values, row.log_time, assessment)
+    } else {
+        model.assess(values, !row.flags.late, row.log_time, assessment)
+    };
     let score = events::score(context, &verdict);
     // Only an anomaly needs to be explained in full, and a late row is no part of one.
     if row.flags.late || (verdict.transition.is_none() && slot.open.is_none()) {

@@ -101,9 +101,11 @@ impl Cycle {
         let number = entry.target as usize;
         let target = &mut self.targets[number];
         let tags = record.extras.iter().flat_map(|extras| &extras.tags);
+        let record_id = record.extras.as_ref().and_then(|extras| extras.record_id.as_ref());
         let bytes = ROW_BYTES
             + VALUE_BYTES * values.len()
             + tags.map(|(k, v)| k.len() + v.len() + 2 * TEXT_BYTES).sum::<usize>()
+            + record_id.map_or(0, |id| id.len() + TEXT_BYTES)
             + features.iter().map(|name| name.len() + TEXT_BYTES).sum::<usize>()
             + spec.name.len()
             + record.key.len();

@@ -132,7 +132,8 @@ fn size(record: &Record) -> usize {
     let values = record.values.keys().map(|name| text(name) + 2 * FIELD).sum::<usize>();
     let tags = record.tags.iter().map(|(k, v)| text(k) + text(v) + FIELD).sum::<usize>();
     let lists = record.value_list.len() * FIELD + record.missing.len() * FIELD;
-    text(&record.series) + values + tags + lists + text(&record.traceparent) + 6 * FIELD
+    let texts = [&record.series, &record.traceparent, &record.record_id].map(text);
+    texts.iter().sum::<usize>() + values + tags + lists + 6 * FIELD
 }
 
 fn status(error: PublishError) -> Status {
@@ -207,9 +208,11 @@ mod tests {
             missing in proptest::collection::vec(proptest::prelude::any::<u32>(), 0..9),
             tags in proptest::collection::btree_map(".{0,9}", ".{0,200}", 0..9),
             time_us in proptest::prelude::any::<i64>(),
+            record_id in ".{0,20}",
         ) {
+            let traceparent = "00-x".into();
             let record = Record {
-                series, time_us, values, value_list: list, missing, tags, traceparent: "00-x".into(),
+                series, time_us, values, value_list: list, missing, tags, traceparent, record_id,
             };
             let bound = size(&record);
             proptest::prop_assert!(wire::records::encode_records(vec![record]).len() <= bound + 8);

@@ -90,6 +90,7 @@ pub(crate) struct Pointers {
     pub(crate) time: Option<String>,
     pub(crate) values: Vec<(String, String)>,
     pub(crate) tags: Option<String>,
+    pub(crate) record_id: Option<String>,
 }
 
 /// The zone of local times.
@@ -112,7 +113,8 @@ impl StreamSpec {
         let is_plain = format.key.is_none()
             && format.time.is_none()
             && format.values.is_empty()
-            && format.tags.is_none();
+            && format.tags.is_none()
+            && format.record_id.is_none();
         let shape = if format.protobuf {
             Shape::Protobuf
         } else if is_plain {
@@ -123,6 +125,7 @@ impl StreamSpec {
                 time: format.time.clone(),
                 values: format.values.clone().into_iter().collect(),
                 tags: format.tags.clone(),
+                record_id: format.record_id.clone(),
             })
         };
         Self {

@@ -85,6 +85,7 @@ struct Anomaly<'a> {
     anomaly_id: String,
     phase: &'static str,
     silent: bool,
+    no_data: bool,
     detector: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     window: Option<&'a str>,
@@ -158,6 +159,7 @@ impl<'a> Anomaly<'a> {
             anomaly_id: anomaly.id.to_string(),
             phase: anomaly.phase.name(),
             silent: anomaly.silent,
+            no_data: anomaly.no_data,
             detector: &anomaly.detector,
             window: anomaly.series.window.as_deref(),
             opened_at: rfc3339(anomaly.opened_at),

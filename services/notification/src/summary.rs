@@ -14,6 +14,9 @@ const NAME_CHARS_MAX: usize = 200;
 pub(crate) fn of(finding: &Finding) -> String {
     match finding {
         Finding::Anomaly(anomaly) if anomaly.phase == Phase::Cleared => cleared(anomaly),
+        Finding::Anomaly(anomaly) if anomaly.no_data => {
+            format!("{}: no data, row {}", series(&anomaly.series), anomaly.row)
+        }
         Finding::Anomaly(anomaly) => odd(anomaly),
         Finding::Drift(drift) => drifted(drift),
     }
@@ -155,6 +158,7 @@ pub(crate) mod tests {
             position: position(),
             phase: Phase::Opened,
             silent: false,
+            no_data: false,
             series: SeriesRef {
                 stream: "default".into(),
                 key: "cpu/0".into(),

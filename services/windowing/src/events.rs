@@ -22,7 +22,7 @@ pub(crate) fn output_row(
     record: &Record<'_>,
     number: u64,
     log_time: Micros,
-    late: bool,
+    flags: Flags,
     drift: Option<Arc<Drift>>,
 ) -> Row {
     let Row { event_at, ingested_at, config_version, origin, ref extras, .. } = *record.row;
@@ -34,7 +34,7 @@ pub(crate) fn output_row(
         log_time,
         config_version,
         origin,
-        flags: Flags { late, imputed: false },
+        flags,
         values: 0..0,
         extras: extras.clone(),
         drift,

@@ -1,8 +1,9 @@
 //! Windowing and drift: turns accepted records into rows to be scored, and says when normal has changed.
 //!
 //! In reading order: [`service`] is what the stage runs; [`state`] is what one partition knows and decides;
-//! [`series`] is one series and [`order`] the order of its rows; [`window`] computes features of sliding
-//! windows; [`log_time`] is the least over the sources; `events` makes what is written, [`output`] collects it.
+//! [`series`] is one series, [`order`] the order of its rows, [`regular`] what it lacks, [`repeats`] which of its
+//! records came again; [`window`] computes features of windows; [`log_time`] is the least over the sources and
+//! [`wakes`] who waits for it; `events` makes what is written, [`output`] collects it.
 
 pub mod config;
 mod events;
@@ -10,9 +11,12 @@ pub mod log_time;
 pub mod metrics;
 pub mod order;
 pub mod output;
+pub mod regular;
+pub mod repeats;
 pub mod series;
 pub mod service;
 pub mod state;
+pub mod wakes;
 pub mod window;
 
 pub use config::{DEFAULTS, WindowingConfig};

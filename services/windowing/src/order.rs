@@ -89,7 +89,12 @@ impl Order {
 
     /// Takes a changed lateness; what was held by the one before goes by the new one.
     pub fn set_lateness(&mut self, lateness_ms: u64) {
-        self.lateness = i64::try_from(lateness_ms).unwrap_or(i64::MAX).saturating_mul(1000);
+        self.lateness = micros(lateness_ms);
+    }
+
+    /// Whether a record of this event time comes behind a newer one.
+    pub fn is_overtaken(&self, event_at: Micros) -> bool {
+        event_at < self.event_max
     }
 
     /// Says what is done with a record of this event time, and notes that the series has been heard of.
@@ -126,21 +131,59 @@ impl Order {
 
     /// Takes the next record that the watermark is past, or that is too many, in order.
     pub fn release(&mut self, held_rows_max: usize) -> Option<Held> {
-        let oldest = self.held.first_key_value()?.0.event_at;
+        let oldest = self.held_at()?;
         let due = oldest < self.watermark(0) || self.lateness == 0;
         if due || self.held.len() > held_rows_max { self.let_go() } else { None }
     }
 
-    /// The log time has come this far without a record: event time goes on at its pace. Takes the next record
-    /// that this releases.
-    pub fn release_silent(&mut self, log_time: Micros) -> Option<Held> {
+    /// The log time has come this far without a record, and event time goes on at its pace: the watermark.
+    pub fn silent_watermark(&mut self, log_time: Micros) -> Micros {
+        if log_time == LOG_TIME_END {
+            return Micros::MAX;
+        }
         if self.heard_at == LOG_TIME_NONE {
             self.heard_at = log_time;
         }
-        let silent_us = log_time.saturating_sub(self.heard_at);
-        let oldest = self.held.first_key_value()?.0.event_at;
-        let due = log_time == LOG_TIME_END || oldest < self.watermark(silent_us);
-        if due { self.let_go() } else { None }
+        self.watermark(log_time.saturating_sub(self.heard_at))
+    }
+
+    /// How long nothing has come, in log time.
+    pub fn silent_for(&self, log_time: Micros) -> Micros {
+        if self.heard_at == LOG_TIME_NONE { 0 } else { log_time.saturating_sub(self.heard_at) }
+    }
+
+    /// Takes the next record that a watermark in silence is past.
+    pub fn release_silent(&mut self, watermark: Micros) -> Option<Held> {
+        let oldest = self.held_at()?;
+        if oldest < watermark || watermark == Micros::MAX { self.let_go() } else { None }
+    }
+
+    /// The oldest event time that waits.
+    pub fn held_at(&self) -> Option<Micros> {
+        Some(self.held.first_key_value()?.0.event_at)
+    }
+
+    /// The log time at which, if nothing comes until then, the watermark reaches this event time.
+    pub fn log_time_of(&self, event_at: Micros) -> Micros {
+        if self.heard_at == LOG_TIME_NONE {
+            return LOG_TIME_NONE;
+        }
+        let ahead = i128::from(event_at) + i128::from(self.lateness) - i128::from(self.event_max);
+        let at = i128::from(self.heard_at) + ahead.max(0);
+        Micros::try_from(at).unwrap_or(Micros::MAX)
+    }
+
+    /// The log time at which it will have been silent for so long.
+    pub fn silent_at(&self, silent_us: Micros) -> Micros {
+        if self.heard_at == LOG_TIME_NONE {
+            return LOG_TIME_NONE;
+        }
+        self.heard_at.saturating_add(silent_us)
+    }
+
+    /// A row of this event time stood in for a record: one that comes for it now is late.
+    pub fn pass(&mut self, event_at: Micros) {
+        self.left_at = self.left_at.max(event_at.saturating_add(1));
     }
 
     fn let_go(&mut self) -> Option<Held> {
@@ -183,11 +226,11 @@ impl Order {
         }
         Ok(order)
     }
+}
 
-    /// Whether rows wait for older ones.
-    pub fn holds(&self) -> bool {
-        !self.held.is_empty()
-    }
+/// Milliseconds of a definition in microseconds.
+pub(crate) fn micros(ms: u64) -> Micros {
+    i64::try_from(ms).unwrap_or(i64::MAX).saturating_mul(1000)
 }
 
 #[cfg(test)]
@@ -235,7 +278,7 @@ mod tests {
                 left.push(value_of(&held));
             }
         }
-        while let Some(held) = order.release_silent(LOG_TIME_END) {
+        while let Some(held) = order.release_silent(Micros::MAX) {
             left.push(value_of(&held));
         }
         left
@@ -259,12 +302,27 @@ mod tests {
         assert_eq!(order.arrive(5_000, 100_000), Arrival::Waits);
         hold(&mut order, 5_000, 1.0);
         assert!(order.release(100).is_none());
-        assert!(order.release_silent(110_000).is_none());
-        assert!(order.release_silent(110_001).is_some());
-        assert!(!order.holds());
+        let release = |order: &mut Order, log_time| {
+            let watermark = order.silent_watermark(log_time);
+            order.release_silent(watermark)
+        };
+        assert_eq!(order.log_time_of(5_001), 110_001);
+        assert!(release(&mut order, 110_000).is_none());
+        assert!(release(&mut order, 110_001).is_some());
+        assert_eq!(order.held_at(), None);
         // In time by its own watermark, but a newer row has left.
         assert_eq!(order.arrive(4_999, 110_001), Arrival::Late);
         assert_eq!(order.arrive(5_000, 110_001), Arrival::Waits);
+    }
+
+    #[test]
+    fn a_series_of_before_log_time_was_known_is_silent_from_the_first_one_on() {
+        let mut order = Order::new(0);
+        order.arrive(5_000, LOG_TIME_NONE);
+        assert_eq!((order.log_time_of(9_000), order.silent_for(70)), (LOG_TIME_NONE, 0));
+        assert_eq!(order.silent_watermark(100), 5_000);
+        assert_eq!((order.log_time_of(9_000), order.silent_for(170)), (4_100, 70));
+        assert_eq!(order.silent_watermark(LOG_TIME_END), Micros::MAX);
     }
 
     #[test]

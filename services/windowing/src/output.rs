@@ -46,6 +46,14 @@ impl Output {
         self.open().items.push(Item::Tick(log_time));
     }
 
+    /// Writes that a series is forgotten.
+    pub fn forget(&mut self, series: SeriesRef, log_time: Micros) {
+        let batch = self.open();
+        batch.series.push(series);
+        batch.items.push(Item::Forget { series: batch.series.len() as u32 - 1, log_time });
+        self.bytes += ROW_BYTES;
+    }
+
     /// Writes a row and returns where its series stands now. `known` is where it stood before, `series` makes
     /// its table entry if this batch has none yet; `row.series`, `row.values` and `row.origin.source` are filled
     /// in.

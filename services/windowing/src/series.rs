@@ -3,15 +3,17 @@
 use std::{ops::Deref, sync::Arc};
 
 use domain::{
-    Stream,
+    Extras, Micros, Row, Stream,
     encoding::{self, COUNT_MAX, DecodeError},
 };
 use drift::Monitor;
 use snapshot::Encode;
 
 use crate::{
-    order::{Features, Order, Record},
+    order::{Features, Order, Record, micros},
     output::Entry,
+    regular::{Gap, Regular},
+    repeats::Repeats,
     window::SlidingWindow,
 };
 
@@ -51,7 +53,22 @@ pub struct Series {
     pub entry: Entry,
     /// What waits of it.
     pub order: Order,
+    /// What it lacks, if its stream is regular.
+    pub regular: Option<Regular>,
+    /// The ids of its last records.
+    pub repeats: Repeats,
+    /// The last record that left, if its stream is regular: what stands in for the next one has its origin.
+    last: Option<Last>,
     rows: u64,
+}
+
+/// A record that left, without its values.
+#[derive(Clone, Debug)]
+pub struct Last {
+    /// Its row.
+    pub row: Row,
+    /// The partition it was read from.
+    pub source: Arc<str>,
 }
 
 impl Series {
@@ -66,6 +83,9 @@ impl Series {
             monitor: None,
             entry: Entry::default(),
             order: Order::new(stream.lateness_ms),
+            regular: Regular::new(stream),
+            repeats: Repeats::default(),
+            last: None,
             rows: 0,
         };
         series.set_windows();
@@ -77,6 +97,8 @@ impl Series {
     pub fn redefine(&mut self, stream: &Arc<InForce>) {
         let before = std::mem::replace(&mut self.stream, stream.clone());
         self.order.set_lateness(stream.lateness_ms);
+        self.regular = Regular::redefined(self.regular.take(), stream);
+        self.repeats.shrink(stream.record_ids);
         if before.windows != stream.windows {
             self.set_windows();
         }
@@ -158,6 +180,54 @@ impl Series {
         self.rows += 1;
         self.rows
     }
+
+    /// After so long a silence it is forgotten; 0: never.
+    pub fn ttl(&self) -> Micros {
+        micros(self.stream.series_ttl_ms)
+    }
+
+    /// The log time at which, if nothing comes until then, a tick has something to do.
+    pub fn due_at(&self) -> Micros {
+        let held = self.order.held_at().map(|at| at.saturating_add(1));
+        let gap = self.regular.as_ref().and_then(Regular::due_at);
+        let event_at = held.into_iter().chain(gap).min();
+        let woken = event_at.map_or(Micros::MAX, |at| self.order.log_time_of(at));
+        let forgotten = match self.ttl() {
+            0 => Micros::MAX,
+            ttl => self.order.silent_at(ttl),
+        };
+        woken.min(forgotten)
+    }
+
+    /// Takes note of a record that left in order.
+    pub fn take(&mut self, record: &Record<'_>) {
+        let Some(regular) = &mut self.regular else { return };
+        regular.take(record.row.event_at, record.values);
+        let row = Row { values: 0..0, drift: None, ..record.row.clone() };
+        self.last = Some(Last { row, source: record.source.clone() });
+    }
+
+    /// The next row that stands in for a record, as [`Regular::gap`] says, with its origin. Only one that says
+    /// that nothing comes has tags, for the people who care.
+    pub fn gap(
+        &mut self,
+        event_at: Micros,
+        next: Option<&[f64]>,
+        values: &mut Vec<f64>,
+    ) -> Option<(Gap, Last)> {
+        let gap = self.regular.as_mut()?.gap(event_at, next, values)?;
+        // Features may have come since.
+        values.resize(self.features.len(), f64::NAN);
+        self.order.pass(gap.at);
+        let mut last = self.last.clone()?;
+        last.row.event_at = gap.at;
+        last.row.extras = last
+            .row
+            .extras
+            .filter(|_| gap.no_data)
+            .map(|extras| Arc::new(Extras { tags: extras.tags.clone(), ..Extras::default() }));
+        Some((gap, last))
+    }
 }
 
 impl Encode for Series {
@@ -165,6 +235,11 @@ impl Encode for Series {
         encoding::put(&(&self.stream_name, self.stream.since, &self.key), out);
         encoding::put(&(&self.features, self.rows), out);
         self.order.encode(out);
+        self.repeats.encode(out);
+        if let Some(regular) = &self.regular {
+            regular.encode(out);
+            encoding::put(&self.last.as_ref().map(|last| (&last.row, &last.source)), out);
+        }
         self.windows.iter().for_each(|window| window.encode(out));
         if let Some(monitor) = &self.monitor {
             monitor.encode(out);
@@ -185,6 +260,13 @@ impl Series {
         encoding::ensure(rows <= COUNT_MAX, "number of a series' rows")?;
         let values = features.len();
         let order = Order::decode(stream.lateness_ms, bytes)?;
+        let repeats = Repeats::decode(stream.record_ids, bytes)?;
+        let regular = Regular::decode(&stream, values, bytes)?;
+        let last = match &regular {
+            Some(_) => encoding::take::<Option<(Row, Arc<str>)>>(bytes)?,
+            None => None,
+        };
+        let last = last.map(|(row, source)| Last { row, source });
         let windows = stream.windows.iter();
         let windows: Vec<SlidingWindow> = windows
             .map(|definition| SlidingWindow::decode(definition, values, bytes))
@@ -197,7 +279,20 @@ impl Series {
         };
         encoding::ensure(bytes.is_empty(), "length of a series")?;
         let entry = Entry::default();
-        Ok(Self { key, stream, stream_name: name, features, windows, monitor, entry, order, rows })
+        Ok(Self {
+            key,
+            stream,
+            stream_name: name,
+            features,
+            windows,
+            monitor,
+            entry,
+            order,
+            regular,
+            repeats,
+            last,
+            rows,
+        })
     }
 }
 

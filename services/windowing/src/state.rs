@@ -2,14 +2,14 @@
 //! clock, no I/O, no await.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     sync::Arc,
 };
 
 use control::ControlLog;
 use domain::{
-    Batch, Definitions, Hole, Item, LOG_TIME_NONE, LatePolicy, Micros, Position, Reason, Row,
-    SeriesRef, Track,
+    Batch, Definitions, Drift, Flags, Hole, Item, LOG_TIME_END, LOG_TIME_NONE, LatePolicy, Micros,
+    Position, Reason, Row, SeriesRef, Track,
 };
 use snapshot::Slices;
 use stage::{Choice, Origin, Select};
@@ -18,9 +18,10 @@ use crate::{
     config::WindowingConfig,
     events::{drift_event, output_row, refusal, series_ref},
     log_time::LogTime,
-    order::{Arrival, Record},
+    order::{Arrival, Held, Order, Record},
     output::Output,
     series::{InForce, Series},
+    wakes::Wakes,
 };
 
 mod saved;
@@ -32,8 +33,22 @@ pub use saved::Saved;
 pub struct Counts {
     /// Rows written.
     pub rows: u64,
-    /// Of these, late ones.
+    /// Records that came in the order of their event times.
+    pub in_time: u64,
+    /// Records that came behind a newer one, within the lateness.
+    pub reordered: u64,
+    /// Records behind the watermark that were scored, and marked.
     pub late: u64,
+    /// Records behind the watermark that were refused.
+    pub late_refused: u64,
+    /// Records dropped since their id had come before.
+    pub repeated: u64,
+    /// Rows that stood in for records.
+    pub imputed: u64,
+    /// Series that fell silent.
+    pub no_data: u64,
+    /// Series forgotten.
+    pub forgotten: u64,
     /// Items dropped as repeats.
     pub repeats: u64,
 }
@@ -51,8 +66,9 @@ pub struct State {
     ticked_at: Micros,
     series: Slices<Series>,
     by_key: HashMap<(Arc<str>, Arc<str>), usize>,
-    /// Series with rows that wait, to be looked at on ticks.
-    holding: BTreeSet<usize>,
+    /// How many series each stream has.
+    by_stream: HashMap<Arc<str>, u64>,
+    wakes: Wakes,
     next: Position,
     /// The index of the item in hand within its message.
     item: u64,
@@ -66,7 +82,9 @@ pub struct State {
 struct Scratch {
     held: Vec<f64>,
     arranged: Vec<f64>,
+    gap: Vec<f64>,
     window: Vec<f64>,
+    due: Vec<usize>,
 }
 
 /// An item of the input: the batch's first position, and the item's number.
@@ -95,7 +113,8 @@ impl State {
             ticked_at: LOG_TIME_NONE,
             series: Slices::new(),
             by_key: HashMap::new(),
-            holding: BTreeSet::new(),
+            by_stream: HashMap::new(),
+            wakes: Wakes::default(),
             next: Position { source, epoch: origin.epoch, number: 1 },
             item: 0,
             counts: Counts::default(),
@@ -133,13 +152,17 @@ impl State {
                 self.item = before + index as u64;
                 match (select.choose(self.item), item) {
                     (Choice::Stop, _) => return Ok(()),
-                    (Choice::Skip, Item::Tick(_)) => {}
+                    (Choice::Skip, Item::Tick(_)) | (_, Item::Forget { .. }) => {}
                     (Choice::Skip, Item::Row(row)) => {
                         let (key, record) = record_of(segment, row);
                         let detail = "windowing panicked or died on it".to_owned();
                         out.refusals.push(refusal(key, &record, Reason::Poison, detail));
                     }
-                    (Choice::Take, Item::Tick(log_time)) => self.tick(at, *log_time, out),
+                    (Choice::Take, Item::Tick(log_time)) => {
+                        if self.tick(at, *log_time, out) {
+                            mapped.fill(None);
+                        }
+                    }
                     (Choice::Take, Item::Row(row)) => {
                         if row.config_version > self.definitions.version {
                             self.advance(control, row.config_version);
@@ -198,25 +221,62 @@ impl State {
         }
     }
 
-    fn tick(&mut self, at: At<'_>, log_time: Micros, out: &mut Output) {
+    /// Log time has come this far. Tells whether series were forgotten.
+    fn tick(&mut self, at: At<'_>, log_time: Micros, out: &mut Output) -> bool {
         self.log_time.advance(&at.first.source, log_time);
         let log_time = self.log_time.get();
         // Rows carry log time on too, but only ticks tell those who wait.
         if log_time <= self.ticked_at {
-            return;
+            return false;
         }
         self.ticked_at = log_time;
-        let mut holding = std::mem::take(&mut self.holding);
-        holding.retain(|&index| {
-            while let Some(held) = self.series.get_mut(index).order.release_silent(log_time) {
-                let mut values = std::mem::take(&mut self.scratch.held);
-                self.leave(index, &held.record(&mut values), false, at, out);
-                self.scratch.held = values;
+        let mut due = std::mem::take(&mut self.scratch.due);
+        while let Some(index) = self.wakes.take(log_time) {
+            let due_at = self.series[index].due_at();
+            if due_at <= log_time || log_time == LOG_TIME_END {
+                due.push(index);
+            } else {
+                self.wakes.set(index, due_at);
             }
-            self.series[index].order.holds()
-        });
-        self.holding = holding;
+        }
+        // When a series was put into the queue may differ from run to run; its index may not.
+        due.sort_unstable();
+        let forgotten = self.counts.forgotten;
+        due.drain(..).for_each(|index| self.wake(index, log_time, at, out));
+        self.scratch.due = due;
         out.tick(log_time);
+        self.counts.forgotten > forgotten
+    }
+
+    /// Does what is due of a silent series.
+    fn wake(&mut self, index: usize, log_time: Micros, at: At<'_>, out: &mut Output) {
+        let watermark = self.series.get_mut(index).order.silent_watermark(log_time);
+        self.release(index, at, out, |order| order.release_silent(watermark));
+        if log_time == LOG_TIME_END {
+            return;
+        }
+        self.fill(index, watermark, None, out);
+        let series = &self.series[index];
+        let ttl = series.ttl();
+        if ttl > 0 && series.order.silent_for(log_time) >= ttl {
+            self.forget(index, log_time, out);
+        } else {
+            self.wakes.set(index, series.due_at());
+        }
+    }
+
+    /// Drops a series and says so, so that its models are dropped at the same place.
+    fn forget(&mut self, index: usize, log_time: Micros, out: &mut Output) {
+        let series = self.series.remove(index);
+        self.by_key.remove(&(series.stream_name.clone(), series.key.clone()));
+        if let Some(count) = self.by_stream.get_mut(&series.stream_name) {
+            *count -= 1;
+        }
+        let windows = (0..series.windows.len()).map(Some);
+        for window in [None].into_iter().chain(windows) {
+            out.forget(series_ref(&series, window), log_time);
+        }
+        self.counts.forgotten += 1;
     }
 
     fn row(
@@ -240,28 +300,52 @@ impl State {
             },
         };
         let series = self.series.get_mut(index);
-        match series.order.arrive(row.event_at, self.log_time.get()) {
-            Arrival::Late if series.stream.late == LatePolicy::Refuse => {
-                let detail = format!("behind the watermark of series {:?}", &*series.key);
-                out.refusals.push(refusal(&named.key, &record, Reason::Late, detail));
-            }
-            Arrival::Late => self.leave(index, &record, true, at, out),
-            Arrival::Leaves => self.leave(index, &record, false, at, out),
-            Arrival::Waits => {
-                series.order.hold(&record);
-                let held_rows_max = self.config.held_rows_max;
-                while let Some(held) = self.series.get_mut(index).order.release(held_rows_max) {
-                    let mut values = std::mem::take(&mut self.scratch.held);
-                    self.leave(index, &held.record(&mut values), false, at, out);
-                    self.scratch.held = values;
-                }
-                if self.series[index].order.holds() {
-                    self.holding.insert(index);
-                } else {
-                    self.holding.remove(&index);
-                }
-            }
+        let record_id = row.extras.as_ref().and_then(|extras| extras.record_id.as_deref());
+        if record_id.is_some_and(|id| series.repeats.knows(id)) {
+            self.counts.repeated += 1;
+            return;
         }
+        let overtaken = series.order.is_overtaken(row.event_at);
+        let arrival = series.order.arrive(row.event_at, self.log_time.get());
+        let late = arrival == Arrival::Late;
+        if late && series.stream.late_policy() == LatePolicy::Refuse {
+            let detail = format!("behind the watermark of series {:?}", &*series.key);
+            out.refusals.push(refusal(&named.key, &record, Reason::Late, detail));
+            self.counts.late_refused += 1;
+            return;
+        }
+        if let Some(id) = record_id {
+            series.repeats.take(id, series.stream.record_ids);
+        }
+        let count = match (late, overtaken) {
+            (true, _) => &mut self.counts.late,
+            (false, true) => &mut self.counts.reordered,
+            (false, false) => &mut self.counts.in_time,
+        };
+        *count += 1;
+        if arrival == Arrival::Waits {
+            series.order.hold(&record);
+            let held_rows_max = self.config.held_rows_max;
+            self.release(index, at, out, |order| order.release(held_rows_max));
+        } else {
+            self.leave(index, &record, late, at, out);
+        }
+        self.wakes.set(index, self.series[index].due_at());
+    }
+
+    /// Lets go what need not wait any longer.
+    fn release(
+        &mut self,
+        index: usize,
+        at: At<'_>,
+        out: &mut Output,
+        next: impl Fn(&mut Order) -> Option<Held>,
+    ) {
+        let mut values = std::mem::take(&mut self.scratch.held);
+        while let Some(held) = next(&mut self.series.get_mut(index).order) {
+            self.leave(index, &held.record(&mut values), false, at, out);
+        }
+        self.scratch.held = values;
     }
 
     /// Finds or makes the series of a table entry.
@@ -286,9 +370,18 @@ impl State {
                 Err((Reason::TooManySeries, detail))
             }
             None => {
-                self.series.push(Series::new(stream, &named.key));
-                self.by_key.insert(key, self.series.len() - 1);
-                Ok(self.series.len() - 1)
+                let count = self.by_stream.entry(named.stream.clone()).or_default();
+                if let Some(series_max) = stream.series_max
+                    && *count >= series_max
+                {
+                    let name = &stream.name;
+                    let detail = format!("series_max of stream {name:?} is {series_max}");
+                    return Err((Reason::TooManySeries, detail));
+                }
+                *count += 1;
+                let index = self.series.insert(Series::new(stream, &named.key));
+                self.by_key.insert(key, index);
+                Ok(index)
             }
         }
     }
@@ -311,42 +404,111 @@ impl State {
         at: At<'_>,
         out: &mut Output,
     ) {
-        let log_time = self.log_time.get();
+        let mut arranged = std::mem::take(&mut self.scratch.arranged);
         let series = self.series.get_mut(index);
-        let Scratch { arranged, window: window_row, .. } = &mut self.scratch;
-        let values = match series.arrange(record, self.config.features_max, arranged) {
-            Ok(values) => values,
+        match series.arrange(record, self.config.features_max, &mut arranged) {
+            Ok(values) => self.leave_as(index, &Record { values, ..*record }, late, at, out),
             Err(features) => {
                 let (reason, detail) = self.too_many_features(features);
                 out.refusals.push(refusal(&self.series[index].key, record, reason, detail));
-                return;
             }
-        };
+        }
+        self.scratch.arranged = arranged;
+    }
+
+    /// The same for a record whose values stand in the series' order.
+    fn leave_as(
+        &mut self,
+        index: usize,
+        record: &Record<'_>,
+        late: bool,
+        at: At<'_>,
+        out: &mut Output,
+    ) {
+        if !late {
+            self.fill(index, record.row.event_at, Some(record.values), out);
+        }
+        let log_time = self.log_time.get();
+        let series = self.series.get_mut(index);
         let number = series.next_row();
-        let found = series.monitor.as_mut().filter(|_| !late).and_then(|m| m.push(values));
+        let found = series.monitor.as_mut().filter(|_| !late).and_then(|m| m.push(record.values));
         let drift = found.map(|found| {
             Arc::new(drift_event(series, record, number, log_time, at.position(), &found))
         });
         out.drifts.extend(drift.clone());
-        let row = output_row(record, number, log_time, late, drift.clone());
-        let written =
-            out.row(series.entry, || series_ref(series, None), record.source, values, row);
-        series.entry = written;
-        self.counts.rows += 1;
-        if late {
-            self.counts.late += 1;
+        let flags = Flags { late, ..Flags::default() };
+        self.write(index, record, number, flags, drift.clone(), out);
+        if !late {
+            self.series.get_mut(index).take(record);
+            self.windows(index, record, false, drift, out);
+        }
+    }
+
+    /// Writes the rows that stand in for records until event time `event_at`: by a record with the values
+    /// `next`, or in silence.
+    fn fill(&mut self, index: usize, event_at: Micros, next: Option<&[f64]>, out: &mut Output) {
+        if self.series[index].regular.is_none() {
             return;
         }
+        let mut values = std::mem::take(&mut self.scratch.gap);
+        while let Some((gap, last)) = self.series.get_mut(index).gap(event_at, next, &mut values) {
+            let series = self.series.get_mut(index);
+            let (features, number) = (series.features.clone(), series.next_row());
+            let (row, source) = (&last.row, &last.source);
+            let record = Record { row, source, features: &features, values: &values };
+            let flags = Flags { imputed: !gap.no_data, no_data: gap.no_data, late: false };
+            self.write(index, &record, number, flags, None, out);
+            if gap.no_data {
+                self.counts.no_data += 1;
+            } else {
+                self.counts.imputed += 1;
+                self.windows(index, &record, true, None, out);
+            }
+        }
+        self.scratch.gap = values;
+    }
+
+    fn write(
+        &mut self,
+        index: usize,
+        record: &Record<'_>,
+        number: u64,
+        flags: Flags,
+        drift: Option<Arc<Drift>>,
+        out: &mut Output,
+    ) {
+        let log_time = self.log_time.get();
+        let series = self.series.get_mut(index);
+        let row = output_row(record, number, log_time, flags, drift);
+        let named = || series_ref(series, None);
+        let entry = out.row(series.entry, named, record.source, record.values, row);
+        series.entry = entry;
+        self.counts.rows += 1;
+    }
+
+    /// The windows take a row in, and write those that are due.
+    fn windows(
+        &mut self,
+        index: usize,
+        record: &Record<'_>,
+        imputed: bool,
+        drift: Option<Arc<Drift>>,
+        out: &mut Output,
+    ) {
+        let log_time = self.log_time.get();
+        let series = self.series.get_mut(index);
+        let window_row = &mut self.scratch.window;
         for place in 0..series.windows.len() {
             let window = &mut series.windows[place];
             if drift.is_some() {
                 window.pending_drift.clone_from(&drift);
             }
-            let Some(number) = window.push(values, window_row) else {
+            let Some(number) = window.push(record.values, window_row) else {
                 continue;
             };
             let marked = window.pending_drift.take();
-            let row = output_row(record, number, log_time, false, marked);
+            let flags = Flags { imputed, ..Flags::default() };
+            let row = output_row(record, number, log_time, flags, marked);
             let known = window.entry;
             let named = || series_ref(series, Some(place));
             let written = out.row(known, named, record.source, window_row, row);

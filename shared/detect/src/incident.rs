@@ -44,6 +44,8 @@ pub struct Incident {
     open: Option<Open>,
     row: u64,
     last_at: Micros,
+    /// Nothing comes any more, which is itself an anomaly.
+    no_data: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -64,6 +66,7 @@ impl Incident {
             open: None,
             row: 0,
             last_at: LOG_TIME_NONE,
+            no_data: false,
         }
     }
 
@@ -84,6 +87,10 @@ impl Incident {
         self.row += 1;
         self.last_at = at;
         let row = self.row;
+        if std::mem::take(&mut self.no_data) && !odd {
+            // What was lacking is back.
+            return self.end(false);
+        }
         let Some(open) = &mut self.open else {
             return odd.then(|| self.begin(score, threshold));
         };
@@ -115,14 +122,27 @@ impl Incident {
         self.last_at = at;
     }
 
+    /// Takes the row in that says that nothing comes any more: it opens an anomaly or goes on with one, which
+    /// lasts until something comes.
+    pub fn no_data(&mut self, score: f64, threshold: f64, at: Micros) -> Option<Transition> {
+        let step = self.step(score, threshold, true, at);
+        self.no_data = true;
+        step
+    }
+
     /// Clears an open anomaly if no row has come for the detector's `silence_ms` of log time. A last row from
     /// before log time was known counts from the first one that is.
     pub fn silence(&mut self, log_time: Micros) -> Option<Transition> {
         if self.last_at == LOG_TIME_NONE && log_time != LOG_TIME_END {
             self.last_at = log_time;
         }
-        let silent = log_time.saturating_sub(self.last_at) >= self.silence;
+        let silent = log_time.saturating_sub(self.last_at) >= self.silence && !self.no_data;
         if silent && self.open.is_some() { self.end(true) } else { None }
+    }
+
+    /// Clears an open anomaly of a series that is forgotten.
+    pub fn forget(&mut self) -> Option<Transition> {
+        self.end(true)
     }
 
     /// Whether an anomaly is open.
@@ -153,6 +173,7 @@ impl Incident {
 
     fn end(&mut self, silent: bool) -> Option<Transition> {
         let mut told = self.open.take()?.told;
+        told.row = self.row;
         told.phase = Phase::Cleared;
         told.revision += 1;
         told.silent = silent;
@@ -161,7 +182,7 @@ impl Incident {
 
     /// Appends all of it.
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
-        put(&(self.clear_after, self.silence, self.row, self.last_at), out);
+        put(&(self.clear_after, self.silence, self.row, self.last_at, self.no_data), out);
         put(&self.open.as_ref().map(|open| (&open.told, open.score_told, open.quiet)), out);
     }
 
@@ -170,7 +191,7 @@ impl Incident {
         let (clear_after, silence) = take::<(u32, Micros)>(bytes)?;
         ensure(clear_after > 0 && silence >= 0, "end of an anomaly")?;
         let row = take_count(bytes, "row")?;
-        let last_at = take(bytes)?;
+        let (last_at, no_data) = take(bytes)?;
         let open = take::<Option<(Transition, f64, u32)>>(bytes)?;
         let open = open.map(|(told, score_told, quiet)| Open { told, score_told, quiet });
         if let Some(Open { told, score_told, quiet }) = &open {
@@ -185,7 +206,7 @@ impl Incident {
             let scores = [told.score_max, told.threshold, *score_told];
             ensure(scores.iter().all(|score| (0.0..=1.0).contains(score)), "score")?;
         }
-        Ok(Self { clear_after, silence, open, row, last_at })
+        Ok(Self { clear_after, silence, open, row, last_at, no_data })
     }
 }
 
@@ -237,6 +258,23 @@ mod tests {
         let cleared = incident.silence(1_000 + 600_000_000).expect("ten minutes are over");
         assert!(cleared.silent && cleared.phase == Phase::Cleared && cleared.revision == 2);
         assert_eq!(incident.silence(i64::MAX), None, "once");
+    }
+
+    #[test]
+    fn no_data_lasts_until_something_comes() {
+        let mut incident = Incident::new(&Detector::implicit("s"));
+        let opened = incident.no_data(1.0, 0.6, 1_000).expect("it opens");
+        assert_eq!((opened.phase, opened.severity), (Phase::Opened, Severity::Critical));
+        assert_eq!(incident.silence(i64::MAX - 1), None, "silence is what it is about");
+        let cleared = incident.step(0.1, 0.6, false, 2_000).expect("the first row clears it");
+        assert_eq!((cleared.phase, cleared.silent, cleared.row), (Phase::Cleared, false, 2));
+        assert_eq!(incident.step(0.1, 0.6, false, 3_000), None);
+        // A row that is odd itself goes on with it.
+        assert!(incident.no_data(1.0, 0.6, 4_000).is_some());
+        assert_eq!(incident.step(0.7, 0.6, true, 5_000), None);
+        assert!(incident.is_open() && incident.silence(i64::MAX - 1).is_some());
+        incident.no_data(1.0, 0.6, 6_000);
+        assert!(incident.forget().is_some_and(|step| step.silent));
     }
 
     #[test]

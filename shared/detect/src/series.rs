@@ -21,7 +21,7 @@ use crate::{
 /// What is said of one row. The slices have one entry per value and live until the next row.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Verdict<'a> {
-    /// The calibrated score in [0, 1).
+    /// The calibrated score in [0, 1); 1 where nothing comes any more.
     pub score: f64,
     /// In [0, 1): how much it asks for an alarm. 0.5 at the threshold, less the more alarms there
     /// were of late, 0 if a peak short before was about as strong.
@@ -52,6 +52,47 @@ impl Verdict<'_> {
     /// The value that contributed most, and its share.
     pub fn top(&self) -> (usize, f64) {
         top(self.contributions)
+    }
+}
+
+/// What becomes of a row besides its score.
+#[derive(Clone, Copy)]
+struct Taken {
+    /// Late rows are not learned.
+    learn: bool,
+    /// Its values were filled in.
+    imputed: bool,
+}
+
+/// The numbers of a verdict that are not the model's.
+struct Said {
+    score: f64,
+    alert: f64,
+    threshold: f64,
+}
+
+impl Said {
+    fn verdict(
+        self,
+        is_anomaly: bool,
+        muted: Option<Muted>,
+        transition: Option<Transition>,
+        out: &Assessment,
+    ) -> Verdict<'_> {
+        Verdict {
+            score: self.score,
+            alert: self.alert,
+            raw: out.raw,
+            confidence: out.confidence,
+            threshold: self.threshold,
+            is_anomaly,
+            muted,
+            transition,
+            contributions: &out.contributions,
+            expected: &out.expected,
+            lower: &out.lower,
+            upper: &out.upper,
+        }
     }
 }
 
@@ -106,6 +147,52 @@ impl SeriesModel {
         log_time: Micros,
         out: &'a mut Assessment,
     ) -> Verdict<'a> {
+        self.judge(row, Taken { learn, imputed: false }, log_time, out)
+    }
+
+    /// Scores a row whose values were filled in, then learns it. It opens nothing.
+    pub fn assess_imputed<'a>(
+        &mut self,
+        row: Row<'_>,
+        log_time: Micros,
+        out: &'a mut Assessment,
+    ) -> Verdict<'a> {
+        self.judge(row, Taken { learn: true, imputed: true }, log_time, out)
+    }
+
+    /// Takes the row in that says, at this time of the wall clock, that nothing comes any more: an anomaly of
+    /// score 1 that lasts until something comes. Only a quiet time keeps it from opening.
+    pub fn no_data<'a>(
+        &mut self,
+        at: Micros,
+        log_time: Micros,
+        out: &'a mut Assessment,
+    ) -> Verdict<'a> {
+        out.prepare(self.values, self.judge.count());
+        self.rows += 1;
+        self.run = 0;
+        let quiet = self.limits.is_quiet(at) && !self.incident.is_open();
+        let threshold = self.bar.score();
+        let transition = if quiet {
+            self.incident.skip(log_time);
+            None
+        } else {
+            self.incident.no_data(1.0, threshold, log_time)
+        };
+        let judged = Said { score: 1.0, alert: if quiet { 0.0 } else { 1.0 }, threshold };
+        let muted = quiet.then_some(Muted::Quiet);
+        out.confidence = 1.0;
+        judged.verdict(!quiet, muted, transition, out)
+    }
+
+    fn judge<'a>(
+        &mut self,
+        row: Row<'_>,
+        taken: Taken,
+        log_time: Micros,
+        out: &'a mut Assessment,
+    ) -> Verdict<'a> {
+        let learn = taken.learn;
         out.prepare(self.values, self.judge.count());
         self.model.score(row, out);
         let known = (0..self.values).any(|i| crate::present(row.values, i).is_some());
@@ -115,7 +202,11 @@ impl SeriesModel {
         let past = known && surprise >= self.bar.surprise();
         let deviation = out.deviation(row.values).abs();
         let alarm = self.habituation.judge(strength, deviation);
-        let muted = if past { self.muted(row, alarm, out) } else { None };
+        let muted = match past {
+            true if taken.imputed => Some(Muted::Imputed),
+            true => self.muted(row, alarm, out),
+            false => None,
+        };
         let is_anomaly = past && muted.is_none();
         let mut transition = None;
         if learn {
@@ -132,20 +223,8 @@ impl SeriesModel {
                 self.incident.skip(log_time);
             }
         }
-        Verdict {
-            score,
-            alert: if known { alarm.alert } else { 0.0 },
-            raw: out.raw,
-            confidence: out.confidence,
-            threshold,
-            is_anomaly,
-            muted,
-            transition,
-            contributions: &out.contributions,
-            expected: &out.expected,
-            lower: &out.lower,
-            upper: &out.upper,
-        }
+        let alert = if known { alarm.alert } else { 0.0 };
+        Said { score, alert, threshold }.verdict(is_anomaly, muted, transition, out)
     }
 
     /// Why a row past the threshold is no anomaly, if it is none.
@@ -235,6 +314,11 @@ impl SeriesModel {
     /// Clears an open anomaly if the series has been silent for long enough at this log time.
     pub fn silence(&mut self, log_time: Micros) -> Option<Transition> {
         self.incident.silence(log_time)
+    }
+
+    /// Clears an open anomaly, as the series is forgotten.
+    pub fn forget(&mut self) -> Option<Transition> {
+        self.incident.forget()
     }
 
     /// Takes a changed definition of the same algorithm: what was learned and an open anomaly stay.

@@ -224,7 +224,7 @@ mod tests {
         check(drift());
         check([Phase::Opened, Phase::Updated, Phase::Cleared]);
         check([Severity::Low, Severity::Medium, Severity::High, Severity::Critical]);
-        let extras = Extras { tags: drift().tags, traceparent: None };
+        let extras = Extras { tags: drift().tags, traceparent: None, record_id: Some(text("r-1")) };
         let row = Row {
             series: 1,
             row: 1 << 40,
@@ -233,7 +233,7 @@ mod tests {
             log_time: i64::MIN,
             config_version: 300,
             origin: Origin { source: 1, offset: u64::MAX, index: 9 },
-            flags: Flags { late: true, imputed: false },
+            flags: Flags { late: true, imputed: false, no_data: true },
             values: 3..8,
             extras: Some(Arc::new(extras)),
             drift: Some(Arc::new(drift())),

@@ -56,12 +56,21 @@ pub enum Muted {
     Rest,
     /// There were too many anomalies of late.
     Habituated,
+    /// Its values were filled in.
+    Imputed,
 }
 
 impl Muted {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::WarmUp, Self::Direction, Self::Small, Self::Quiet, Self::Rest, Self::Habituated];
+    pub const ALL: [Self; 7] = [
+        Self::WarmUp,
+        Self::Direction,
+        Self::Small,
+        Self::Quiet,
+        Self::Rest,
+        Self::Habituated,
+        Self::Imputed,
+    ];
 
     /// The name that users see.
     pub fn name(self) -> &'static str {
@@ -72,6 +81,7 @@ impl Muted {
             Self::Quiet => "quiet",
             Self::Rest => "rest",
             Self::Habituated => "habituated",
+            Self::Imputed => "imputed",
         }
     }
 }
@@ -197,6 +207,8 @@ pub struct Anomaly {
     pub phase: Phase,
     /// Whether it was cleared because the series fell silent.
     pub silent: bool,
+    /// Whether the row that this event is about says that nothing comes any more.
+    pub no_data: bool,
     /// The series.
     pub series: SeriesRef,
     /// The detector's name.

@@ -47,8 +47,10 @@ pub struct Origin {
 pub struct Flags {
     /// It came behind the watermark: scored, not learned.
     pub late: bool,
-    /// Some of its values were filled in.
+    /// Some of its values were filled in: learned, and no anomaly.
     pub imputed: bool,
+    /// It stands for the silence of a regular series: no value, and an anomaly.
+    pub no_data: bool,
 }
 
 /// What few rows carry.
@@ -58,6 +60,8 @@ pub struct Extras {
     pub tags: Vec<(Arc<str>, Arc<str>)>,
     /// The record's W3C `traceparent`.
     pub traceparent: Option<Arc<str>>,
+    /// The id by which its publisher knows the record.
+    pub record_id: Option<Arc<str>>,
 }
 
 /// A row: the record itself or the features of a closed window.
@@ -94,6 +98,13 @@ pub enum Item {
     Row(Row),
     /// No values: the log time has come this far.
     Tick(Micros),
+    /// A series is forgotten: nothing came of it for very long. A further record begins it anew.
+    Forget {
+        /// Index into [`Batch::series`].
+        series: u32,
+        /// The log time at which it is.
+        log_time: Micros,
+    },
 }
 
 /// Items of one source for one partition, in their order.
@@ -138,7 +149,7 @@ impl Batch {
     pub fn rows(&self) -> impl Iterator<Item = &Row> {
         self.items.iter().filter_map(|item| match item {
             Item::Row(row) => Some(row),
-            Item::Tick(_) => None,
+            Item::Tick(_) | Item::Forget { .. } => None,
         })
     }
 
@@ -146,7 +157,7 @@ impl Batch {
     pub fn log_time(&self) -> Micros {
         self.items.last().map_or(LOG_TIME_NONE, |item| match item {
             Item::Row(row) => row.log_time,
-            Item::Tick(log_time) => *log_time,
+            Item::Tick(log_time) | Item::Forget { log_time, .. } => *log_time,
         })
     }
 }

@@ -1,7 +1,10 @@
 //! A state as of one moment, written out while it goes on changing: a stream must not stand still
 //! for the seconds that a gigabyte takes.
 
-use std::{collections::VecDeque, ops::Index};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    ops::Index,
+};
 
 use crate::record;
 
@@ -58,14 +61,17 @@ pub trait Partitions {
     fn get(&mut self, partition: &str) -> Option<(&mut Self::State, u64)>;
 }
 
-/// A vector whose content as of one moment can be written out slice by slice while it goes on
-/// changing: an item that is about to change and was not written yet is written first.
+/// Items by number, whose content as of one moment can be written out slice by slice while it goes
+/// on changing: an item that is about to change and was not written yet is written first. The place
+/// of an item that was removed is given to the next one, the lowest first, so that the same changes
+/// make the same places.
 ///
 /// A record is the item's index, its length (both varints) and its bytes. The order of records is
 /// not that of the items; each item that was there at [`Slices::begin`] has exactly one.
 #[derive(Clone, Debug)]
 pub struct Slices<T> {
-    items: Vec<T>,
+    items: Vec<Option<T>>,
+    vacant: BTreeSet<usize>,
     /// The items below `end` belong to the capture, those below `next` are written; `end` is 0
     /// without a capture, so that one comparison tells `get_mut` that there is nothing to do.
     end: usize,
@@ -87,27 +93,40 @@ impl<T> Slices<T> {
 
     /// The number of items.
     pub fn len(&self) -> usize {
-        self.items.len()
+        self.items.len() - self.vacant.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.items.is_empty()
+        self.len() == 0
     }
 
-    /// Appends an item. It is not part of a capture that is going on.
-    pub fn push(&mut self, item: T) {
-        self.items.push(item);
+    /// The number of places: every index is below it.
+    pub fn places(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Adds an item and tells its index. It is not part of a capture that is going on.
+    pub fn insert(&mut self, item: T) -> usize {
+        let Some(index) = self.vacant.pop_first() else {
+            self.items.push(Some(item));
+            return self.items.len() - 1;
+        };
+        if index < self.end {
+            self.early[index / 64] |= 1 << (index % 64);
+        }
+        self.items[index] = Some(item);
+        index
     }
 
     /// The item with this index, if there is one.
     pub fn get(&self, index: usize) -> Option<&T> {
-        self.items.get(index)
+        self.items.get(index)?.as_ref()
     }
 
-    /// The items, by index.
-    pub fn iter(&self) -> std::slice::Iter<'_, T> {
-        self.items.iter()
+    /// The items with their indexes, in that order.
+    pub fn iter(&self) -> impl Iterator<Item = (usize, &T)> {
+        self.items.iter().enumerate().filter_map(|(index, item)| Some((index, item.as_ref()?)))
     }
 
     /// Whether a capture is going on.
@@ -149,7 +168,23 @@ impl<T: Encode> Slices<T> {
         if index < self.end {
             self.save(index);
         }
-        &mut self.items[index]
+        match &mut self.items[index] {
+            Some(item) => item,
+            None => no_item(index),
+        }
+    }
+
+    /// Takes an item out.
+    ///
+    /// # Panics
+    /// If there is no such item, as indexing does.
+    pub fn remove(&mut self, index: usize) -> T {
+        if index < self.end {
+            self.save(index);
+        }
+        let Some(item) = self.items[index].take() else { no_item(index) };
+        self.vacant.insert(index);
+        item
     }
 
     /// Appends about `bytes` bytes of records to `out`, and at least one record if there is one:
@@ -166,9 +201,11 @@ impl<T: Encode> Slices<T> {
         while out.len() < enough && self.next < self.end {
             let index = self.next;
             self.next += 1;
-            if self.early[index / 64] & (1 << (index % 64)) == 0 {
+            if self.early[index / 64] & (1 << (index % 64)) == 0
+                && let Some(item) = &self.items[index]
+            {
                 self.scratch.clear();
-                self.items[index].encode(&mut self.scratch);
+                item.encode(&mut self.scratch);
                 record::put_record(out, index, &self.scratch);
             }
         }
@@ -187,8 +224,9 @@ impl<T: Encode> Slices<T> {
             return;
         }
         self.early[index / 64] |= bit;
+        let Some(item) = &self.items[index] else { return };
         self.scratch.clear();
-        self.items[index].encode(&mut self.scratch);
+        item.encode(&mut self.scratch);
         let needed = self.scratch.len() + VARINTS_BYTES_MAX;
         let piece = match self.ahead.back_mut() {
             Some(piece) if piece.capacity() - piece.len() >= needed => piece,
@@ -200,9 +238,16 @@ impl<T: Encode> Slices<T> {
     }
 }
 
-impl<T> From<Vec<T>> for Slices<T> {
-    fn from(items: Vec<T>) -> Self {
+#[cold]
+fn no_item(index: usize) -> ! {
+    panic!("there is no item {index}")
+}
+
+impl<T> From<Vec<Option<T>>> for Slices<T> {
+    fn from(items: Vec<Option<T>>) -> Self {
+        let is_vacant = |(index, item): (usize, &Option<T>)| item.is_none().then_some(index);
         Self {
+            vacant: items.iter().enumerate().filter_map(is_vacant).collect(),
             items,
             end: 0,
             next: 0,
@@ -225,15 +270,9 @@ impl<T> Index<usize> for Slices<T> {
     type Output = T;
 
     fn index(&self, index: usize) -> &T {
-        &self.items[index]
-    }
-}
-
-impl<'a, T> IntoIterator for &'a Slices<T> {
-    type Item = &'a T;
-    type IntoIter = std::slice::Iter<'a, T>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.iter()
+        match &self.items[index] {
+            Some(item) => item,
+            None => no_item(index),
+        }
     }
 }

@@ -11,7 +11,8 @@ use proptest::prelude::*;
 #[derive(Clone, Debug)]
 enum Do {
     Change(usize, u8),
-    Push(u8),
+    Insert(u8),
+    Remove(usize),
     Advance(usize),
     Begin,
     Cancel,
@@ -20,7 +21,8 @@ enum Do {
 fn any_step() -> impl Strategy<Value = Do> {
     prop_oneof![
         6 => (0..200_usize, any::<u8>()).prop_map(|(index, value)| Do::Change(index, value)),
-        2 => any::<u8>().prop_map(Do::Push),
+        2 => any::<u8>().prop_map(Do::Insert),
+        2 => (0..200_usize).prop_map(Do::Remove),
         3 => (0..2_000_usize).prop_map(Do::Advance),
         1 => Just(Do::Begin),
         1 => Just(Do::Cancel),
@@ -59,11 +61,12 @@ fn item(value: u8) -> Item {
 }
 
 fn content(slices: &Slices<Item>) -> BTreeMap<usize, Vec<u8>> {
-    slices.iter().map(|item| item.0.clone()).enumerate().collect()
+    slices.iter().map(|(index, item)| (index, item.0.clone())).collect()
 }
 
 fn check(items_at_start: usize, steps: &[Do]) {
-    let mut model: Vec<Item> = (0..items_at_start).map(|value| item(value as u8)).collect();
+    let mut model: Vec<Option<Item>> =
+        (0..items_at_start).map(|value| (value % 5 != 3).then(|| item(value as u8))).collect();
     let mut slices = Slices::from(model.clone());
     let mut expected = None;
     let mut out = vec![];
@@ -71,15 +74,23 @@ fn check(items_at_start: usize, steps: &[Do]) {
     for step in steps.iter().chain([&Do::Begin, &Do::Change(0, 9), &Do::Advance(usize::MAX)]) {
         match *step {
             Do::Change(index, value) => {
-                let length = slices.len();
-                if length > 0 {
-                    *slices.get_mut(index % length) = item(value);
-                    model[index % length] = item(value);
+                let index = index % model.len().max(1);
+                if slices.get(index).is_some() {
+                    *slices.get_mut(index) = item(value);
+                    model[index] = Some(item(value));
                 }
             }
-            Do::Push(value) => {
-                slices.push(item(value));
-                model.push(item(value));
+            Do::Insert(value) => {
+                let vacant = model.iter().position(Option::is_none).unwrap_or(model.len());
+                assert_eq!(slices.insert(item(value)), vacant, "the lowest place");
+                model.resize(model.len().max(vacant + 1), None);
+                model[vacant] = Some(item(value));
+            }
+            Do::Remove(index) => {
+                let index = index % model.len().max(1);
+                if slices.get(index).is_some() {
+                    assert_eq!(Some(slices.remove(index)), model[index].take());
+                }
             }
             Do::Begin => {
                 slices.begin();
@@ -110,7 +121,9 @@ fn check(items_at_start: usize, steps: &[Do]) {
             }
         }
         assert_eq!(slices.is_capturing(), expected.is_some());
-        assert!(slices.iter().eq(&model), "what a capture does is not seen");
+        let present = model.iter().enumerate().filter_map(|(at, item)| Some((at, item.as_ref()?)));
+        assert!(slices.iter().eq(present), "what a capture does is not seen");
+        assert_eq!((slices.len(), slices.places()), (model.iter().flatten().count(), model.len()));
     }
     assert!(captures > 0 && slices.buffered() == 0);
 }
@@ -131,10 +144,14 @@ proptest! {
 fn edges() {
     use Do::*;
     check(0, &[]);
-    check(0, &[Begin, Push(1), Advance(0), Advance(10)]);
+    check(0, &[Begin, Insert(1), Advance(0), Advance(10)]);
     check(1, &[Begin, Advance(0), Change(0, 1), Advance(0), Advance(0)]);
     check(64, &[Begin, Change(63, 1), Change(63, 2), Advance(0), Change(63, 3), Advance(1)]);
     check(65, &[Begin, Change(64, 1), Advance(1), Change(64, 2), Begin, Change(64, 3)]);
-    check(130, &[Begin, Push(1), Change(130, 5), Change(0, 5), Advance(100_000), Push(2)]);
+    check(130, &[Begin, Insert(1), Change(130, 5), Change(0, 5), Advance(100_000), Insert(2)]);
+    check(
+        9,
+        &[Begin, Insert(7), Remove(3), Insert(8), Advance(1), Remove(0), Insert(6), Advance(10)],
+    );
     check(3, &[Advance(10), Begin, Change(2, 7), Cancel, Advance(10), Change(2, 8)]);
 }

@@ -2,8 +2,8 @@
 
 use domain::{
     Aggregate, Algorithm, Channel, ChannelKind, Combine, Definition, Detector, Direction,
-    DriftPolicy, DriftTest, Format, Kind, LatePolicy, Layout, Limits, Micros, QuietTime, Skip,
-    Source, Stream, Threshold, Window,
+    DriftPolicy, DriftTest, Format, GapPolicy, Kind, LatePolicy, Layout, Limits, Micros, QuietTime,
+    Skip, Source, Stream, Threshold, Window,
 };
 use prost::Message as _;
 use v1::control_entry::Entry;
@@ -98,8 +98,9 @@ fn encode_stream(s: &Stream) -> v1::StreamDefinition {
         features: s.features.clone(),
         lateness_ms: s.lateness_ms,
         late: match s.late {
-            LatePolicy::Score => v1::LatePolicy::Score,
-            LatePolicy::Refuse => v1::LatePolicy::Refuse,
+            None => v1::LatePolicy::Unspecified,
+            Some(LatePolicy::Score) => v1::LatePolicy::Score,
+            Some(LatePolicy::Refuse) => v1::LatePolicy::Refuse,
         }
         .into(),
         windows: s
@@ -114,14 +115,48 @@ fn encode_stream(s: &Stream) -> v1::StreamDefinition {
             .collect(),
         drift_tests: s.drift.iter().map(|t| encode_test(*t).into()).collect(),
         drift_confidence: s.drift_confidence,
+        interval_ms: s.interval_ms,
+        gaps: encode_gaps(s.gaps).into(),
+        gap_value: if let GapPolicy::Fixed(value) = s.gaps { value } else { 0.0 },
+        season_ms: s.season_ms,
+        gap_rows_max: s.gap_rows_max,
+        no_data_after: s.no_data_after,
+        series_ttl_ms: s.series_ttl_ms,
+        series_max: s.series_max,
+        record_ids: s.record_ids,
+        record_id_pointer: s.format.record_id.clone().unwrap_or_default(),
+    }
+}
+
+fn encode_gaps(gaps: GapPolicy) -> v1::GapPolicy {
+    match gaps {
+        GapPolicy::None => v1::GapPolicy::None,
+        GapPolicy::Previous => v1::GapPolicy::Previous,
+        GapPolicy::Linear => v1::GapPolicy::Linear,
+        GapPolicy::Zero => v1::GapPolicy::Zero,
+        GapPolicy::Fixed(_) => v1::GapPolicy::Fixed,
+        GapPolicy::Seasonal => v1::GapPolicy::Seasonal,
+    }
+}
+
+fn decode_gaps(gaps: v1::GapPolicy, value: f64) -> GapPolicy {
+    match gaps {
+        v1::GapPolicy::Unspecified | v1::GapPolicy::None => GapPolicy::None,
+        v1::GapPolicy::Previous => GapPolicy::Previous,
+        v1::GapPolicy::Linear => GapPolicy::Linear,
+        v1::GapPolicy::Zero => GapPolicy::Zero,
+        v1::GapPolicy::Fixed => GapPolicy::Fixed(value),
+        v1::GapPolicy::Seasonal => GapPolicy::Seasonal,
     }
 }
 
 fn decode_stream(s: v1::StreamDefinition) -> Result<Stream, DecodeError> {
     let late = match s.late() {
-        v1::LatePolicy::Refuse => LatePolicy::Refuse,
-        v1::LatePolicy::Score | v1::LatePolicy::Unspecified => LatePolicy::Score,
+        v1::LatePolicy::Refuse => Some(LatePolicy::Refuse),
+        v1::LatePolicy::Score => Some(LatePolicy::Score),
+        v1::LatePolicy::Unspecified => None,
     };
+    let gaps = decode_gaps(s.gaps(), s.gap_value);
     let drift = s.drift_tests().map(decode_test).collect::<Result<_, _>>()?;
     let windows = s
         .windows
@@ -146,6 +181,7 @@ fn decode_stream(s: v1::StreamDefinition) -> Result<Stream, DecodeError> {
             tags: text(s.tags_pointer),
             zone: text(s.zone),
             protobuf: s.protobuf,
+            record_id: text(s.record_id_pointer),
         },
         features: s.features,
         lateness_ms: s.lateness_ms,
@@ -153,6 +189,14 @@ fn decode_stream(s: v1::StreamDefinition) -> Result<Stream, DecodeError> {
         windows,
         drift,
         drift_confidence: s.drift_confidence,
+        interval_ms: s.interval_ms,
+        gaps,
+        season_ms: s.season_ms,
+        gap_rows_max: s.gap_rows_max,
+        no_data_after: s.no_data_after,
+        series_ttl_ms: s.series_ttl_ms,
+        series_max: s.series_max,
+        record_ids: s.record_ids,
     })
 }
 

@@ -70,6 +70,7 @@ pub fn encode_anomaly_message(anomaly: &Anomaly, stamps: Stamps) -> v1::AnomalyD
         }
         .into(),
         silent: anomaly.silent,
+        no_data: anomaly.no_data,
         series: Some(encode_series(&anomaly.series)),
         detector: anomaly.detector.to_string(),
         detector_version: anomaly.detector_version,
@@ -125,6 +126,7 @@ pub fn decode_anomaly_message(message: &v1::AnomalyDetected) -> Result<Anomaly, 
             v1::AnomalyPhase::Unspecified => return Err(malformed(NAME, "no phase")),
         },
         silent: message.silent,
+        no_data: message.no_data,
         series: decode_series(series),
         detector: message.detector.as_str().into(),
         detector_version: message.detector_version,
@@ -310,6 +312,7 @@ mod tests {
             position: position(),
             phase: Phase::Updated,
             silent: false,
+            no_data: true,
             series: domain::SeriesRef {
                 stream: "s".into(),
                 key: "k".into(),

@@ -136,7 +136,13 @@ fn encode_columns(batch: &Batch) -> v1::RowColumns {
         let row = match item {
             Item::Row(row) => row,
             Item::Tick(log_time_us) => {
-                c.ticks.push(v1::TickMark { before_row: index, log_time_us: *log_time_us });
+                let log_time_us = *log_time_us;
+                c.ticks.push(v1::TickMark { before_row: index, log_time_us, ..Default::default() });
+                continue;
+            }
+            Item::Forget { series, log_time: log_time_us } => {
+                let (forgotten_series, log_time_us) = (Some(*series), *log_time_us);
+                c.ticks.push(v1::TickMark { before_row: index, log_time_us, forgotten_series });
                 continue;
             }
         };
@@ -164,11 +170,15 @@ fn encode_columns(batch: &Batch) -> v1::RowColumns {
         if row.flags.imputed {
             c.imputed_rows.push(index);
         }
+        if row.flags.no_data {
+            c.no_data_rows.push(index);
+        }
         if let Some(extras) = &row.extras {
             c.extras.push(v1::RowExtras {
                 row_index: index,
                 tags: encode_tags(&extras.tags),
                 traceparent: extras.traceparent.as_deref().unwrap_or_default().to_owned(),
+                record_id: extras.record_id.as_deref().unwrap_or_default().to_owned(),
             });
         }
         if let Some(drift) = &row.drift {
@@ -211,6 +221,7 @@ fn decode_columns(
     )?;
     let late = marks(name, "late_rows", rows, &c.late_rows)?;
     let imputed = marks(name, "imputed_rows", rows, &c.imputed_rows)?;
+    let no_data = marks(name, "no_data_rows", rows, &c.no_data_rows)?;
     let mut batch = Batch::new(first);
     batch.series = c.series.iter().map(decode_series).collect();
     batch.sources = c.sources.iter().map(|s| Arc::from(s.as_str())).collect();
@@ -232,7 +243,7 @@ fn decode_columns(
     let mut at = 0u32;
     for index in 0..rows {
         while let Some(tick) = ticks.next_if(|t| t.before_row as usize <= index) {
-            batch.items.push(Item::Tick(tick.log_time_us));
+            batch.items.push(decode_tick(name, tick, batch.series.len())?);
         }
         let series = c.series_index[index];
         check_index(name, "series", series, batch.series.len())?;
@@ -246,6 +257,7 @@ fn decode_columns(
             Arc::new(Extras {
                 tags: decode_tags(&e.tags),
                 traceparent: decode_trace(&e.traceparent),
+                record_id: (!e.record_id.is_empty()).then(|| e.record_id.as_str().into()),
             })
         });
         let drift = drifts
@@ -265,7 +277,11 @@ fn decode_columns(
                 offset: offset.next(index) as u64,
                 index: c.origin_index[index],
             },
-            flags: Flags { late: marked(&late, index), imputed: marked(&imputed, index) },
+            flags: Flags {
+                late: marked(&late, index),
+                imputed: marked(&imputed, index),
+                no_data: marked(&no_data, index),
+            },
             values: at..end,
             extras: row_extras,
             drift,
@@ -275,8 +291,21 @@ fn decode_columns(
     if at as usize != batch.values.len() {
         return Err(malformed(name, format!("{} values for {at}", batch.values.len())));
     }
-    batch.items.extend(ticks.map(|tick| Item::Tick(tick.log_time_us)));
+    for tick in ticks {
+        batch.items.push(decode_tick(name, tick, batch.series.len())?);
+    }
     Ok(batch)
+}
+
+fn decode_tick(
+    name: &'static str,
+    tick: &v1::TickMark,
+    series: usize,
+) -> Result<Item, DecodeError> {
+    let log_time = tick.log_time_us;
+    let Some(forgotten) = tick.forgotten_series else { return Ok(Item::Tick(log_time)) };
+    check_index(name, "forgotten series", forgotten, series)?;
+    Ok(Item::Forget { series: forgotten, log_time })
 }
 
 #[cfg(test)]
@@ -325,6 +354,7 @@ mod tests {
                 let extras = tagged.then(|| Arc::new(Extras {
                     tags: vec![("host".into(), "h1".into())],
                     traceparent: Some("00-ab-cd-01".into()),
+                    record_id: late.then(|| "r-1".into()),
                 }));
                 batch.items.push(Item::Row(Row {
                     series: *which,
@@ -334,14 +364,18 @@ mod tests {
                     log_time: LOG_TIME_NONE,
                     config_version: *version,
                     origin: Origin { source: *which % 2, offset: index as u64 * 3, index: 1 },
-                    flags: Flags { late: *late, imputed: *tagged },
+                    flags: Flags { late: *late, imputed: *tagged, no_data: *late && *tagged },
                     values,
                     extras,
                     drift: None,
                 }));
             }
             for (at, log_time) in &ticks {
-                batch.items.insert((*at).min(batch.items.len()), Item::Tick(*log_time));
+                let log_time = *log_time;
+                let forgets = log_time % 3 == 0;
+                let item =
+                    if forgets { Item::Forget { series: 1, log_time } } else { Item::Tick(log_time) };
+                batch.items.insert((*at).min(batch.items.len()), item);
             }
             let back = decode_requested(&encode_requested(&batch, Stamps::default())).unwrap();
             prop_assert_eq!(bits(&back), bits(&batch));

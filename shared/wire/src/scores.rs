@@ -38,7 +38,12 @@ pub fn encode_completed(batch: &ScoreBatch, config_version: u64, stamps: Stamps)
         let score = match item {
             ScoreItem::Score(score) => score,
             ScoreItem::Tick(log_time) => {
-                c.ticks.push(v1::TickMark { before_row: index, log_time_us: *log_time });
+                let tick = v1::TickMark {
+                    before_row: index,
+                    log_time_us: *log_time,
+                    ..Default::default()
+                };
+                c.ticks.push(tick);
                 log_time_us = *log_time;
                 continue;
             }
@@ -69,6 +74,7 @@ pub fn encode_completed(batch: &ScoreBatch, config_version: u64, stamps: Stamps)
             (score.is_anomaly, &mut c.anomalies),
             (score.flags.late, &mut c.late),
             (score.flags.imputed, &mut c.imputed),
+            (score.flags.no_data, &mut c.no_data),
         ] {
             if flag {
                 column.push(index);
@@ -107,6 +113,7 @@ pub fn decode_completed(bytes: &[u8]) -> Result<ScoreBatch, DecodeError> {
     let anomalies = marks(NAME, "anomalies", rows, &c.anomalies)?;
     let late = marks(NAME, "late", rows, &c.late)?;
     let imputed = marks(NAME, "imputed", rows, &c.imputed)?;
+    let no_data = marks(NAME, "no_data", rows, &c.no_data)?;
     let [mut event, mut ingested, mut log, mut offset] = [
         Undelta::new(&c.event_at_us_delta),
         Undelta::new(&c.ingested_at_us_delta),
@@ -134,7 +141,11 @@ pub fn decode_completed(bytes: &[u8]) -> Result<ScoreBatch, DecodeError> {
                 offset: offset.next(index) as u64,
                 index: c.origin_index[index],
             },
-            flags: Flags { late: marked(&late, index), imputed: marked(&imputed, index) },
+            flags: Flags {
+                late: marked(&late, index),
+                imputed: marked(&imputed, index),
+                no_data: marked(&no_data, index),
+            },
             score: c.score[index],
             raw: c.raw[index],
             confidence: c.confidence[index],
@@ -169,6 +180,7 @@ fn encode_muted(why: Muted) -> v1::Muted {
         Muted::Quiet => v1::Muted::Quiet,
         Muted::Rest => v1::Muted::Rest,
         Muted::Habituated => v1::Muted::Habituated,
+        Muted::Imputed => v1::Muted::Imputed,
     }
 }
 
@@ -180,6 +192,7 @@ fn decode_muted(why: v1::Muted) -> Result<Muted, DecodeError> {
         v1::Muted::Quiet => Muted::Quiet,
         v1::Muted::Rest => Muted::Rest,
         v1::Muted::Habituated => Muted::Habituated,
+        v1::Muted::Imputed => Muted::Imputed,
         v1::Muted::Unspecified => return Err(malformed(NAME, "unknown reason of a muted entry")),
     })
 }
@@ -234,7 +247,7 @@ mod tests {
             ingested_at: 2_000,
             log_time: 2_000,
             origin: Origin { source: 0, offset: 9, index: 3 },
-            flags: Flags { late: true, imputed: false },
+            flags: Flags { late: true, imputed: false, no_data: true },
             score: 0.25,
             raw: 1.5,
             confidence: 0.125,

@@ -171,16 +171,36 @@ fn wrong(record: &Record, row: &FlatRow<'_>) -> Vec<String> {
 /// Each accepted row leaves as one row, or is refused.
 fn windowing(evidence: &Evidence, faults: &mut Faults<'_>) {
     let committed = &evidence.committed;
-    let accepted = committed.accepted.values().flat_map(|told| flat::accepted_rows(told));
-    let accepted = count(accepted.map(|row| row.place()));
+    let rows = || committed.accepted.values().flat_map(|told| flat::accepted_rows(told));
+    let accepted = count(rows().map(|row| row.place()));
+    // A record that comes again with its id is dropped, if it is not forgotten that it came.
+    let mut with_id: BTreeMap<(&str, &str, &str), Vec<RecordAt>> = BTreeMap::new();
+    for row in rows() {
+        let Some(id) = row.row.extras.as_deref().and_then(|extras| extras.record_id.as_deref())
+        else {
+            continue;
+        };
+        with_id.entry((&row.series.stream, &row.series.key, id)).or_default().push(row.place());
+    }
+    let repeated = with_id.values().filter(|places| places.len() > 1);
+    let repeated: Vec<&Vec<RecordAt>> = repeated.collect();
     let refused = committed.refused_by("windowing").map(RecordAt::of);
     let rows = committed.requested.values().flat_map(|told| flat::requested(told));
     let left = rows.filter_map(|item| match item {
-        Flat::Row(row) if row.series.window.is_none() => Some(row.place()),
+        Flat::Row(row) if row.series.window.is_none() && row.is_record() => Some(row.place()),
         _ => None,
     });
     let left = count(left.chain(refused));
-    for at in accepted.keys().chain(left.keys()).collect::<BTreeSet<_>>() {
+    let times_left = |at: &RecordAt| left.get(at).copied().unwrap_or(0);
+    for places in &repeated {
+        let left: usize = places.iter().map(times_left).sum();
+        if !(1..=places.len()).contains(&left) || times_left(&places[0]) != 1 {
+            faults.add(format!("windowing: of {places:?}, which are repeats, {left} left"));
+        }
+    }
+    let repeated: BTreeSet<&RecordAt> = repeated.into_iter().flatten().collect();
+    let all = accepted.keys().chain(left.keys()).filter(|at| !repeated.contains(at));
+    for at in all.collect::<BTreeSet<_>>() {
         let times = |counts: &Counts<RecordAt>| counts.get(at).copied().unwrap_or(0);
         let (came, left) = (times(&accepted), times(&left));
         if came != left {
@@ -210,6 +230,7 @@ fn detector(evidence: &Evidence, faults: &mut Faults<'_>) {
                         |said: &FlatScoreItem<'_>| said.same(&FlatScoreItem::Tick(*log_time));
                     said.next_if(is_it).is_none().then(|| "tick".to_owned())
                 }
+                Flat::Forget(..) => None,
             };
             if let Some(lacking) = lacking {
                 let next = said.peek().map(ToString::to_string);

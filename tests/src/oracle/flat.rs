@@ -11,6 +11,8 @@ use super::{Told, count::RecordAt};
 #[derive(Clone, Copy)]
 pub(super) enum Flat<'a> {
     Tick(Micros),
+    /// A series is forgotten, at this log time.
+    Forget(&'a SeriesRef, Micros),
     Row(FlatRow<'a>),
 }
 
@@ -43,6 +45,9 @@ pub(super) struct FlatScore<'a> {
 pub(super) fn items(batch: &Batch) -> impl Iterator<Item = Flat<'_>> {
     batch.items.iter().map(|item| match item {
         Item::Tick(log_time) => Flat::Tick(*log_time),
+        Item::Forget { series, log_time } => {
+            Flat::Forget(&batch.series[*series as usize], *log_time)
+        }
         Item::Row(row) => Flat::Row(FlatRow {
             series: &batch.series[row.series as usize],
             source: &batch.sources[row.origin.source as usize],
@@ -65,7 +70,7 @@ pub(super) fn requested(told: &[Told<Batch>]) -> impl Iterator<Item = Flat<'_>> 
 fn row(item: Flat<'_>) -> Option<FlatRow<'_>> {
     match item {
         Flat::Row(row) => Some(row),
-        Flat::Tick(_) => None,
+        Flat::Tick(_) | Flat::Forget(..) => None,
     }
 }
 
@@ -103,6 +108,11 @@ impl FlatRow<'_> {
         RecordAt::new(self.source, self.row.origin.offset, self.row.origin.index)
     }
 
+    /// Whether it is of a record, and does not stand in for one.
+    pub(super) fn is_record(&self) -> bool {
+        !self.row.flags.imputed && !self.row.flags.no_data
+    }
+
     /// Whether all of it is the same, bit for bit, but for where it stands in its message.
     pub(super) fn same(&self, other: &Self) -> bool {
         let bits = |values: &[f64]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
@@ -125,6 +135,7 @@ impl Flat<'_> {
     pub(super) fn same(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Tick(a), Self::Tick(b)) => a == b,
+            (Self::Forget(a, at), Self::Forget(b, then)) => (a, at) == (b, then),
             (Self::Row(a), Self::Row(b)) => a.same(b),
             _ => false,
         }
@@ -157,6 +168,7 @@ impl FlatScore<'_> {
             ingested_at: s.ingested_at,
             is_late: s.flags.late,
             is_imputed: s.flags.imputed,
+            is_no_data: s.flags.no_data,
             is_anomaly: s.is_anomaly,
             top_feature: s.top_feature,
             bits: values.map(f64::to_bits),
@@ -179,6 +191,7 @@ pub(super) struct Said {
     ingested_at: Micros,
     pub(super) is_late: bool,
     is_imputed: bool,
+    is_no_data: bool,
     is_anomaly: bool,
     top_feature: u32,
     bits: [u64; 9],
@@ -202,8 +215,11 @@ impl fmt::Display for FlatRow<'_> {
         let (stream, key, number) = (&series.stream, &series.key, row.row);
         write!(f, "{stream}/{key} {window} row {number} of {} {values:?}", self.place())?;
         let late = if row.flags.late { ", late" } else { "" };
+        let imputed = if row.flags.imputed { ", imputed" } else { "" };
+        let no_data = if row.flags.no_data { ", no data" } else { "" };
         let drift = if row.drift.is_some() { ", drift" } else { "" };
-        write!(f, " at {} log {}{late}{drift}", row.event_at, row.log_time)
+        let Row { event_at, log_time, .. } = row;
+        write!(f, " at {event_at} log {log_time}{late}{imputed}{no_data}{drift}")
     }
 }
 
@@ -211,6 +227,10 @@ impl fmt::Display for Flat<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tick(log_time) => write!(f, "tick {log_time}"),
+            Self::Forget(SeriesRef { stream, key, window, .. }, log_time) => {
+                let window = window.as_deref().unwrap_or("record");
+                write!(f, "end of {stream}/{key} {window} at log {log_time}")
+            }
             Self::Row(row) => row.fmt(f),
         }
     }

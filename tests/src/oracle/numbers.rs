@@ -34,7 +34,7 @@ pub(super) fn judge(evidence: &Evidence, faults: &mut Faults<'_>) {
             numbers.take(first, count, faults);
         }
         let log_times = flat::requested(told).map(|item| match item {
-            Flat::Tick(log_time) => log_time,
+            Flat::Tick(log_time) | Flat::Forget(_, log_time) => log_time,
             Flat::Row(row) => row.row.log_time,
         });
         numbers.log_times(log_times, faults);
@@ -100,7 +100,14 @@ fn rows(
 ) {
     let mut last: BTreeMap<_, u64> = BTreeMap::new();
     for item in flat::requested(told) {
-        let Flat::Row(row) = item else { continue };
+        let row = match item {
+            Flat::Tick(_) => continue,
+            Flat::Forget(series, _) => {
+                last.remove(&(&series.stream, &series.key, &series.window));
+                continue;
+            }
+            Flat::Row(row) => row,
+        };
         let series = row.series;
         let last = last.entry((&series.stream, &series.key, &series.window)).or_default();
         let begins = row.row.row == 1 && series.window.is_some();
@@ -174,7 +181,7 @@ impl Times {
         let (log_time, version) = self.last.entry(source.clone()).or_insert((Micros::MIN, 0));
         for item in flat::items(segment) {
             let (log_now, version_now) = match item {
-                Flat::Tick(log_time) => (log_time, *version),
+                Flat::Tick(log_time) | Flat::Forget(_, log_time) => (log_time, *version),
                 Flat::Row(row) => (row.row.log_time, row.row.config_version),
             };
             if log_now < *log_time || version_now < *version {

@@ -116,8 +116,8 @@ pub(super) fn name_of(series: &SeriesRef) -> Name {
     (series.stream.to_string(), series.key.to_string())
 }
 
-/// Series of which, in either run, a row was late, two rows have the same time, or an anomaly was cleared in silence:
-/// where ticks may have decided. With no lateness rows leave in the order of arrival, which is the same in both.
+/// Series of which, in either run, a row was late or stood in for a record, two rows have the same time, an anomaly
+/// was cleared in silence, or all was forgotten: where ticks may have decided. With no lateness rows leave in the order of arrival, which is the same in both.
 pub(super) fn decided_by_ticks(a: &Committed, b: &Committed) -> BTreeSet<Name> {
     let mut decided = BTreeSet::new();
     for committed in [a, b] {
@@ -127,7 +127,17 @@ pub(super) fn decided_by_ticks(a: &Committed, b: &Committed) -> BTreeSet<Name> {
         let waits = waiting_streams(committed);
         let mut times = BTreeSet::new();
         for item in committed.requested.values().flat_map(|told| flat::requested(told)) {
-            let Flat::Row(row) = item else { continue };
+            let row = match item {
+                Flat::Tick(_) => continue,
+                Flat::Forget(series, _) => {
+                    decided.insert(name_of(series));
+                    continue;
+                }
+                Flat::Row(row) => row,
+            };
+            if !row.is_record() {
+                decided.insert(name_of(row.series));
+            }
             if row.series.window.is_some() || !waits.contains(&*row.series.stream) {
                 continue;
             }

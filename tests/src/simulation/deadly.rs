@@ -124,7 +124,7 @@ pub(crate) trait Mortal: Stage {
 fn deadly_rows(service: &'static str, first: u64, batch: &Batch) -> Vec<(u64, Death)> {
     let rows = (first..).zip(&batch.items).filter_map(|(index, item)| match item {
         domain::Item::Row(row) => Some((index, death_by(service, batch.values_of(row))?)),
-        domain::Item::Tick(_) => None,
+        domain::Item::Tick(_) | domain::Item::Forget { .. } => None,
     });
     rows.collect()
 }

@@ -157,8 +157,13 @@ fn record(series: &mut Series, deadly: Option<f64>, dice: &mut Dice) -> (String,
             (format!("\"values\":{{{}}}", texts.join(",")), named)
         }
     };
+    let id = if dice.happens(500) {
+        format!(",\"record_id\":{}", series.records)
+    } else {
+        String::new()
+    };
     let tags = if dice.happens(50) { ",\"tags\":{\"host\":\"h1\"}" } else { "" };
-    let text = format!("{{\"series\":{key:?},\"time\":{event_at},{said}{tags}}}");
+    let text = format!("{{\"series\":{key:?},\"time\":{event_at},{said}{tags}{id}}}");
     let (stream, key) = (series.stream.into(), Arc::clone(key));
     (text, Sent::Row { stream, key, event_at, values: named })
 }

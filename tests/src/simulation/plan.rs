@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, fmt};
 
 use domain::{
-    Aggregate, Definition, Detector, Direction, DriftPolicy, DriftTest, LatePolicy, Stream,
-    Threshold, Window,
+    Aggregate, Definition, Detector, Direction, DriftPolicy, DriftTest, GapPolicy, LatePolicy,
+    Stream, Threshold, Window,
 };
 use snapshot::SaverConfig;
 
@@ -175,7 +175,9 @@ impl Plan {
     /// Whether a run that nothing disturbs must come to the same scores, series by series.
     pub(crate) fn has_single(&self) -> bool {
         // Which series is one too many depends on which one came first.
-        !self.redefines && !self.scattered && self.deadly.is_empty() && !self.tight
+        let bounded = |definition: &Definition| matches!(definition, Definition::Stream(stream) if stream.series_max.is_some());
+        let tight = self.tight || self.definitions.iter().any(bounded);
+        !self.redefines && !self.scattered && self.deadly.is_empty() && !tight
     }
 }
 
@@ -221,17 +223,36 @@ pub(crate) fn stream(name: &str, dice: &mut Dice) -> Stream {
         &[DriftTest::PageHinkley],
         &[DriftTest::Adwin, DriftTest::PageHinkley],
     ];
+    let regular = dice.happens(300);
+    let gaps = if regular { *dice.pick(&GAPS) } else { GapPolicy::None };
     Stream {
         name: name.into(),
         topic: if name == OTHER { OTHER.into() } else { Stream::implicit().topic },
+        interval_ms: if regular { 10 } else { 0 },
+        gaps,
+        season_ms: 50,
+        gap_rows_max: *dice.pick(&[0, 2, 100]),
+        no_data_after: if regular { *dice.pick(&[0, 1, 5]) } else { 0 },
+        series_ttl_ms: *dice.pick(&[0, 0, 300, 3_000, 1_000_000]),
+        series_max: *dice.pick(&[None, None, None, Some(2)]),
+        record_ids: *dice.pick(&[0, 1, 100]),
         lateness_ms: *dice.pick(&[0, 0, 30, 200]),
-        late: *dice.pick(&[LatePolicy::Score, LatePolicy::Refuse]),
+        late: *dice.pick(&[None, Some(LatePolicy::Score), Some(LatePolicy::Refuse)]),
         windows,
         drift: dice.pick(tests).to_vec(),
         drift_confidence: *dice.pick(&[1e-6, 0.01, 0.5]),
         ..Stream::implicit()
     }
 }
+
+const GAPS: [GapPolicy; 6] = [
+    GapPolicy::None,
+    GapPolicy::Previous,
+    GapPolicy::Linear,
+    GapPolicy::Zero,
+    GapPolicy::Fixed(7.0),
+    GapPolicy::Seasonal,
+];
 
 fn window(number: usize, dice: &mut Dice) -> Window {
     const ALL: [Aggregate; 7] = [

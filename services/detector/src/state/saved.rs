@@ -31,7 +31,8 @@ impl Capture for State {
     fn begin(&mut self) -> Begun {
         self.series.begin();
         let mut head = vec![];
-        encoding::put(&(&self.track, self.series.len() as u32), &mut head);
+        let (series, places) = (self.series.len() as u32, self.series.places() as u32);
+        encoding::put(&(&self.track, series, places), &mut head);
         Begun {
             state_version: STATE_VERSION,
             config_version: self.definitions.version,
@@ -68,6 +69,8 @@ impl PartitionState for State {
 pub struct Saved {
     state: State,
     series: Vec<Option<Series>>,
+    /// How many there will be.
+    count: usize,
     history: Arc<History>,
     /// Detectors that models refer to, by stream, name and version.
     plans: HashMap<(Arc<str>, Arc<str>, u64), Arc<Plan>>,
@@ -85,8 +88,8 @@ impl Saved {
         mut head: &[u8],
     ) -> Result<Self, DecodeError> {
         encoding::ensure_version(header.state_version, STATE_VERSION)?;
-        let (track, count): (Track, u32) = encoding::take(&mut head)?;
-        encoding::ensure(count <= SERIES_MAX, "number of series")?;
+        let (track, count, places): (Track, u32, u32) = encoding::take(&mut head)?;
+        encoding::ensure(count <= places && places <= SERIES_MAX, "number of series")?;
         let origin = Origin { epoch: header.epoch, in_the_middle: false };
         let source: Arc<str> = partition.to_string().into();
         let mut state = State::new(source.clone(), origin, config);
@@ -99,10 +102,11 @@ impl Saved {
         state.track = track;
         state.next = Position { source, epoch: header.epoch, number: header.next };
         let mut series = vec![];
-        series.resize_with(count as usize, || None);
+        series.resize_with(places as usize, || None);
         Ok(Self {
             state,
             series,
+            count: count as usize,
             history: Arc::clone(history),
             plans: HashMap::new(),
             features: HashSet::new(),
@@ -111,7 +115,7 @@ impl Saved {
 
     /// Reads one series.
     pub(crate) fn item(&mut self, index: u32, bytes: &[u8]) -> Result<(), DecodeError> {
-        let Self { state, series, history, plans, features } = self;
+        let Self { state, series, history, plans, features, .. } = self;
         let lookup = |stream: &str, name: &Arc<str>, version: u64| {
             let key = (Arc::from(stream), name.clone(), version);
             if let Some(known) = plans.get(&key) {
@@ -146,10 +150,8 @@ impl Saved {
 
     /// The state, if nothing is missing.
     pub(crate) fn finish(self) -> Result<State, DecodeError> {
-        let Self { mut state, series, .. } = self;
-        let count = series.len();
-        let series: Option<Vec<Series>> = series.into_iter().collect();
-        let series = series.ok_or(DecodeError::Impossible("number of series"))?;
+        let Self { mut state, series, count, .. } = self;
+        encoding::ensure(series.iter().flatten().count() == count, "number of series")?;
         encoding::ensure(state.by_name.len() == count, "two series of one name")?;
         state.series = Slices::from(series);
         Ok(state)

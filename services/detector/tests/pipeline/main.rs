@@ -4,12 +4,17 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at the first thing that fails")]
 
 mod change;
+mod lacking;
 mod restart;
 mod world;
 
 use domain::{LOG_TIME_END, Reason};
 
+use domain::Flags;
+
 use crate::world::{Rec, Scored, World, calm, detector, rec};
+
+const LATE: Flags = Flags { late: true, imputed: false, no_data: false };
 
 const FIXED: &str = "threshold = { score = 0.6 }\nclear_after = 3";
 
@@ -51,7 +56,7 @@ fn every_row_is_scored_in_order_and_ticks_stay_in_their_place() {
     let mut world = World::new("");
     world.send(&[calm(1), Rec { key: "l", ..calm(1) }, calm(2)]);
     world.tick(5_000);
-    world.send(&[calm(3), Rec { late: true, ..calm(2) }]);
+    world.send(&[calm(3), Rec { flags: LATE, ..calm(2) }]);
     world.run().unwrap();
     let said: Vec<_> = world
         .completed()
@@ -121,7 +126,7 @@ fn an_anomaly_is_explained() {
 
 #[test]
 fn late_rows_are_scored_but_not_learned() {
-    let late = |row: Rec| Rec { late: true, values: vec![("v", 1e5)], ..row };
+    let late = |row: Rec| Rec { flags: LATE, values: vec![("v", 1e5)], ..row };
     let with_late = rows(400, &[(300, 40.0)])
         .into_iter()
         .flat_map(|row| if row.at_ms % 3 == 0 { vec![late(row.clone()), row] } else { vec![row] });

@@ -16,7 +16,7 @@ fn story() -> World {
         };
         let row = Rec {
             values: vec![("v", value)],
-            late: at % 17 == 0,
+            flags: domain::Flags { late: at % 17 == 0, imputed: at % 29 == 0, no_data: false },
             drift: at % 130 == 0,
             ..calm(at)
         };

@@ -25,14 +25,15 @@ pub(crate) struct Rec {
     pub(crate) at_ms: i64,
     pub(crate) log_ms: i64,
     pub(crate) values: Vec<(&'static str, f64)>,
-    pub(crate) late: bool,
+    pub(crate) flags: Flags,
     pub(crate) drift: bool,
 }
 
 /// A row of series `k` of the default stream, with one value.
 pub(crate) fn rec(at_ms: i64, value: f64) -> Rec {
     let values = vec![("v", value)];
-    Rec { key: "k", window: None, at_ms, log_ms: at_ms, values, late: false, drift: false }
+    let flags = Flags::default();
+    Rec { key: "k", window: None, at_ms, log_ms: at_ms, values, flags, drift: false }
 }
 
 /// A row of calm noise between 0 and 2.
@@ -152,7 +153,7 @@ impl World {
                 log_time: rec.log_ms * 1000,
                 config_version: self.version,
                 origin: Origin { source: 0, offset: self.items, index: 0 },
-                flags: Flags { late: rec.late, imputed: false },
+                flags: rec.flags,
                 values,
                 extras: None,
                 drift: rec.drift.then(|| Arc::new(drift(&series, *number))),
@@ -172,6 +173,21 @@ impl World {
         let mut batch = self.batch(&[]);
         self.items += 1;
         batch.items.push(Item::Tick(log_time));
+        self.append("detection.requested", requested(&batch));
+    }
+
+    /// Says that a series, whose rows have this window, is forgotten.
+    pub(crate) fn forget(&mut self, key: &'static str, log_time: Micros) {
+        let mut batch = self.batch(&[]);
+        self.items += 1;
+        self.rows.remove(&(key, None));
+        batch.series.push(SeriesRef {
+            stream: "default".into(),
+            key: key.into(),
+            window: None,
+            features: Arc::new(["v".into()]),
+        });
+        batch.items.push(Item::Forget { series: 0, log_time });
         self.append("detection.requested", requested(&batch));
     }
 
@@ -268,8 +284,9 @@ impl World {
             assert_eq!(event.revision, *last + 1, "{event:?}");
             *last = event.revision;
             let silent = if event.silent { " silent" } else { "" };
+            let no_data = if event.no_data { " no data" } else { "" };
             let (phase, key, row) = (event.phase.name(), &event.series.key, event.row);
-            format!("{phase} {key}#{row} {} {} odd{silent}", event.detector, event.rows)
+            format!("{phase} {key}#{row} {} {} odd{silent}{no_data}", event.detector, event.rows)
         };
         self.events().into_iter().map(line).collect()
     }

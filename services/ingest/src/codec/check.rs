@@ -33,6 +33,7 @@ pub(crate) fn record<'a>(
     found: Found<'a>,
     values_total: usize,
     tags: Tags<'a>,
+    record_id: Option<Cow<'a, str>>,
 ) -> Result<Record<'a>, Fault> {
     let key = key(context, series)?;
     not_in_future(context, event_at)?;
@@ -52,7 +53,7 @@ pub(crate) fn record<'a>(
             "the record has no value: a number in value, or numbers in values, is expected",
         ));
     }
-    Ok(Record { key, event_at, names, values, extras: extras(context, tags)? })
+    Ok(Record { key, event_at, names, values, extras: extras(context, tags, record_id)? })
 }
 
 /// A `traceparent` of the W3C's form, version 00; anything else is as good as none.
@@ -168,8 +169,13 @@ fn twice(name: &str) -> Fault {
     Fault::new(Reason::Undecodable, format!("feature {} stands twice", quoted(name)))
 }
 
-fn extras(context: &Context<'_>, mut tags: Tags<'_>) -> Result<Option<Arc<Extras>>, Fault> {
-    if tags.is_empty() && context.traceparent.is_none() {
+fn extras(
+    context: &Context<'_>,
+    mut tags: Tags<'_>,
+    record_id: Option<Cow<'_, str>>,
+) -> Result<Option<Arc<Extras>>, Fault> {
+    let record_id = record_id.filter(|id| !id.is_empty());
+    if tags.is_empty() && context.traceparent.is_none() && record_id.is_none() {
         return Ok(None);
     }
     let (count, tags_max) = (tags.len(), context.config.tags_max);
@@ -180,13 +186,18 @@ fn extras(context: &Context<'_>, mut tags: Tags<'_>) -> Result<Option<Arc<Extras
     for text in tags.iter().flat_map(|(name, value)| [name, value]) {
         text_fits(context.config.tag_bytes_max, "a tag", text)?;
     }
+    if let Some(id) = &record_id {
+        text_fits(context.config.key_bytes_max, "the record's id", id)?;
+    }
     // The sort is stable: of tags with one name the last in the record stays, as JSON readers have it.
     tags.sort_by(|(a, _), (b, _)| a.cmp(b));
     tags.reverse();
     tags.dedup_by(|(a, _), (b, _)| a == b);
     tags.reverse();
     let tags = tags.iter().map(|(name, value)| (Arc::from(&**name), Arc::from(&**value))).collect();
-    Ok(Some(Arc::new(Extras { tags, traceparent: context.traceparent.map(Arc::from) })))
+    let traceparent = context.traceparent.map(Arc::from);
+    let record_id = record_id.map(|id| Arc::from(&*id));
+    Ok(Some(Arc::new(Extras { tags, traceparent, record_id })))
 }
 
 fn text_fits(bytes_max: usize, what: &str, text: &str) -> Result<(), Fault> {

@@ -95,8 +95,9 @@ fn record<'a>(context: &Context<'a>, parts: Parts<'a>) -> Result<Record<'a>, Fau
     }
     let series = parts.series.into_key().map_err(|fault| fault.at(parts.series_at))?;
     let event_at = event_time(context, &parts.time).map_err(|fault| fault.at(parts.time_at))?;
+    let id = parts.record_id.into_key().map_err(|fault| fault.at(parts.record_id_at))?;
     let values_total = parts.values_total;
-    check::record(context, series, event_at, parts.values, values_total, parts.tags)
+    check::record(context, series, event_at, parts.values, values_total, parts.tags, id)
 }
 
 fn event_time(context: &Context<'_>, found: &Scalar<'_>) -> Result<Micros, Fault> {

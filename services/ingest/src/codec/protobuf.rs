@@ -56,7 +56,8 @@ fn record<'a>(context: &Context<'a>, found: &'a v1::Record) -> Result<Record<'a>
     let total = found.values.len() + found.value_list.len();
     let series = Some(Cow::Borrowed(found.series.as_str()));
     let tags = found.tags.iter().map(|(k, v)| (Cow::from(k.as_str()), Cow::from(v.as_str())));
-    check::record(&context, series, event_at, values(found)?, total, tags.collect())
+    let id = Some(Cow::Borrowed(found.record_id.as_str()));
+    check::record(&context, series, event_at, values(found)?, total, tags.collect(), id)
 }
 
 fn values(found: &v1::Record) -> Result<Found<'_>, Fault> {

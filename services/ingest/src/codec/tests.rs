@@ -46,8 +46,13 @@ fn decoded(stream: &Stream, message: &Message) -> Vec<String> {
                 for (name, value) in record.extras.iter().flat_map(|extras| &extras.tags) {
                     write!(line, " #{name}={value}").unwrap();
                 }
-                if let Some(trace) = record.extras.and_then(|extras| extras.traceparent.clone()) {
+                if let Some(trace) =
+                    record.extras.as_ref().and_then(|extras| extras.traceparent.clone())
+                {
                     write!(line, " ~{trace}").unwrap();
+                }
+                if let Some(id) = record.extras.and_then(|extras| extras.record_id.clone()) {
+                    write!(line, " id={id}").unwrap();
                 }
                 line
             }
@@ -100,6 +105,35 @@ fn json_in_the_default_places() {
         &["a@5 value=1 #host=h #z=1"],
     );
     check("\u{feff}{\"time\":5,\"value\":1}", &["kafka@5 value=1"]);
+}
+
+#[test]
+fn a_record_may_have_an_id_of_its_publisher() {
+    check(r#"{"time":5,"value":1,"record_id":"r-1"}"#, &["kafka@5 value=1 id=r-1"]);
+    check(r#"{"time":5,"value":1,"record_id":17}"#, &["kafka@5 value=1 id=17"]);
+    check(r#"{"time":5,"value":1,"record_id":""}"#, &["kafka@5 value=1"]);
+    check(r#"{"time":5,"value":1,"record_id":null}"#, &["kafka@5 value=1"]);
+    check(r#"{"time":5,"value":1,"record_id":[1]}"#, &["!WRONG_TYPE /record_id: an array"]);
+    let twice = r#"{"time":5,"value":1,"record_id":1,"record_id":2}"#;
+    check(twice, &["!UNDECODABLE /record_id stands twice"]);
+    let long = "x".repeat(defaults().key_bytes_max + 1);
+    check(
+        &format!(r#"{{"time":5,"value":1,"record_id":"{long}"}}"#),
+        &["!TOO_LARGE the record's id"],
+    );
+    let pointed = Stream {
+        format: Format { record_id: Some("/meta/id".into()), ..Format::default() },
+        ..Stream::implicit()
+    };
+    let text = br#"{"time":5,"value":1,"record_id":"not this","meta":{"id":"m1"}}"#;
+    check_message(&pointed, &message(text), &["kafka@5 value=1 id=m1"]);
+    let record = v1::Record {
+        time_us: 5_000_000,
+        value_list: vec![1.0],
+        record_id: "p-1".into(),
+        ..Default::default()
+    };
+    check_proto(record, "kafka@5 value=1 id=p-1");
 }
 
 #[test]
@@ -211,6 +245,7 @@ fn a_stream_says_where_its_parts_are() {
         time: Some("/at".into()),
         values: [("total".into(), "/sum/0".into()), ("items".into(), "/n".into())].into(),
         tags: Some("/labels".into()),
+        record_id: None,
         zone: Some("Europe/Berlin".into()),
         protobuf: false,
     };

@@ -92,7 +92,7 @@ fn ticks(written: &[(u32, Vec<Batch>)]) -> Vec<(String, i64)> {
                     let seconds = if *log_time == LOG_TIME_END { -1 } else { log_time / SECOND };
                     Some((batch.first.source.to_string(), seconds))
                 }
-                Item::Row(_) => None,
+                Item::Row(_) | Item::Forget { .. } => None,
             })
         });
         ticks.collect()

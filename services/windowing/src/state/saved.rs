@@ -37,14 +37,15 @@ struct Head {
     log_time: LogTime,
     ticked_at: Micros,
     series: u32,
+    places: u32,
 }
 
 impl Capture for State {
     fn begin(&mut self) -> Begun {
         self.series.begin();
         let mut head = vec![];
-        let parts = (&self.track, &self.log_time, self.ticked_at, self.series.len() as u32);
-        encoding::put(&parts, &mut head);
+        let (series, places) = (self.series.len() as u32, self.series.places() as u32);
+        encoding::put(&(&self.track, &self.log_time, self.ticked_at, series, places), &mut head);
         Begun {
             state_version: STATE_VERSION,
             config_version: self.definitions.version,
@@ -81,6 +82,8 @@ impl PartitionState for State {
 pub struct Saved {
     state: State,
     series: Vec<Option<Series>>,
+    /// How many there will be.
+    count: usize,
     history: Arc<History>,
     /// Definitions that series refer to, by name and config version.
     streams: HashMap<(Arc<str>, u64), Arc<InForce>>,
@@ -99,7 +102,8 @@ impl Saved {
     ) -> Result<Self, DecodeError> {
         encoding::ensure_version(header.state_version, STATE_VERSION)?;
         let head: Head = encoding::take(&mut head)?;
-        encoding::ensure(head.series <= SERIES_MAX, "number of series")?;
+        let possible = head.series <= head.places && head.places <= SERIES_MAX;
+        encoding::ensure(possible, "number of series")?;
         let origin = Origin { epoch: header.epoch, in_the_middle: false };
         let source: Arc<str> = partition.to_string().into();
         let mut state = State::new(source.clone(), origin, config);
@@ -114,10 +118,11 @@ impl Saved {
             (head.track, head.log_time, head.ticked_at);
         state.next = Position { source, epoch: header.epoch, number: header.next };
         let mut series = vec![];
-        series.resize_with(head.series as usize, || None);
+        series.resize_with(head.places as usize, || None);
         Ok(Self {
             state,
             series,
+            count: head.series as usize,
             history: Arc::clone(history),
             streams: HashMap::new(),
             features: HashSet::new(),
@@ -126,7 +131,7 @@ impl Saved {
 
     /// Reads one series.
     pub(crate) fn item(&mut self, index: u32, bytes: &[u8]) -> Result<(), DecodeError> {
-        let Self { state, series, history, streams, features } = self;
+        let Self { state, series, history, streams, features, .. } = self;
         let lookup = |name: &str, since: u64| {
             let key = (Arc::from(name), since);
             if let Some(known) = streams.get(&key) {
@@ -148,9 +153,8 @@ impl Saved {
         let index = index as usize;
         let place = series.get_mut(index).filter(|place| place.is_none());
         let place = place.ok_or(DecodeError::Impossible("index of a series"))?;
-        if one.order.holds() {
-            state.holding.insert(index);
-        }
+        state.wakes.set(index, one.due_at());
+        *state.by_stream.entry(one.stream_name.clone()).or_default() += 1;
         state.by_key.insert((one.stream_name.clone(), one.key.clone()), index);
         *place = Some(one);
         Ok(())
@@ -158,10 +162,8 @@ impl Saved {
 
     /// The state, if nothing is missing.
     pub(crate) fn finish(self) -> Result<State, DecodeError> {
-        let Self { mut state, series, .. } = self;
-        let count = series.len();
-        let series: Option<Vec<Series>> = series.into_iter().collect();
-        let series = series.ok_or(DecodeError::Impossible("number of series"))?;
+        let Self { mut state, series, count, .. } = self;
+        encoding::ensure(series.iter().flatten().count() == count, "number of series")?;
         encoding::ensure(state.by_key.len() == count, "two series of one name")?;
         state.series = Slices::from(series);
         Ok(state)

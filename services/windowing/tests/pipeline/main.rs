@@ -5,6 +5,7 @@
 
 mod loss;
 mod restart;
+mod time;
 mod world;
 
 use domain::{Item, LOG_TIME_END, Reason};
@@ -75,7 +76,7 @@ fn late_rows_go_by_their_policy() {
 
 #[test]
 fn windows_make_rows_of_records_in_time() {
-    let says = "windows = [{ name = \"w\", size = 3, slide = 2, features = [\"sum\", \"max\"] }]";
+    let says = "windows = [{ name = \"w\", size = 3, slide = 2, features = [\"sum\", \"max\"] }]\nlate = \"score\"";
     let records = [(1, 1.0), (2, 2.0), (1, 99.0), (3, 3.0), (4, 4.0), (5, 5.0)];
     let rows = [
         "k#1@1 [1.0]",

@@ -10,15 +10,24 @@ use crate::{
 
 /// Everything that happens to windowing: lateness, late rows, windows, drift, ticks, refusals, changed definitions.
 fn story() -> World {
-    let window = "windows = [{ name = \"w\", size = 30, slide = 7, features = [\"mean\"] }]";
-    let mut world = World::new(&stream(&format!("lateness_ms = 8\n{window}")), 2);
+    let window = "late = \"score\"\nwindows = [{ name = \"w\", size = 30, slide = 7, features = [\"mean\"] }]";
+    let regular = "[[streams]]\nname = \"regular\"\ntopic = \"regular\"\ninterval_ms = 2\n\
+        gaps = \"seasonal\"\nseason_ms = 20\nno_data_after = 9\nseries_ttl_ms = 24\nrecord_ids = 2\n";
+    let mut world =
+        World::new(&format!("{}{regular}", stream(&format!("lateness_ms = 8\n{window}"))), 2);
     world.config.features_max = 2;
     for at in 1..=600 {
         let log_ms = at;
         let wide = if at % 150 == 0 { vec![("v", 1.0), ("x", 2.0)] } else { step(at).values };
         let jumps = Rec { at_ms: at - at % 13, log_ms, values: wide, ..step(at) };
         let other = Rec { key: "other", log_ms, ..rec(-at % 5, at as f64) };
+        let id = ["", "a", "b", "c"][at as usize % 4];
+        let comes = at % 90 < 60 && at % 7 != 0;
+        let regular = Rec { stream: "regular", key: "r", log_ms, id, ..step(at * 2) };
         world.send(&[jumps, other]);
+        if comes {
+            world.send(&[regular.clone(), Rec { key: "s", ..regular }]);
+        }
         match at % 100 {
             10 => world.tick("records/0", at * 1000),
             20 | 60 => world.tick("records/1", (at - 3) * 1000),
@@ -41,7 +50,9 @@ fn a_restart_anywhere_changes_nothing() {
     whole.run().unwrap();
     let expected = whole.exact();
     let has = |part: &str| expected.iter().any(|line| line.contains(part));
-    for part in ["late: true", "drift: Some", "Drift {", "Tick", "TooManyFeatures", "Undecodable"] {
+    let parts =
+        ["late: true", "imputed: true", "no_data: true", "Forget", "drift: Some", "Drift {"];
+    for part in parts.into_iter().chain(["Tick", "TooManyFeatures", "Undecodable"]) {
         assert!(has(part), "the story has no {part}");
     }
     for (steps, messages_max) in [(1, 1), (2, 1), (40, 1), (351, 1), (6, 97), (13, 50)] {

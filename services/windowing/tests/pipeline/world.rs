@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use control::{ControlLog, SetupOptions, parse_definitions, set_up};
 use domain::{
-    Batch, Definition, Drift, Flags, Item, Limits, Micros, Origin, Position, Reason, Row,
+    Batch, Definition, Drift, Extras, Flags, Item, Limits, Micros, Origin, Position, Reason, Row,
     SeriesRef, Topics,
 };
 use exchange::{
@@ -29,12 +29,14 @@ pub(crate) struct Rec {
     pub(crate) at_ms: i64,
     /// How far its source had been read.
     pub(crate) log_ms: i64,
+    /// The id that its publisher gave it; empty if none.
+    pub(crate) id: &'static str,
     pub(crate) values: Vec<(&'static str, f64)>,
 }
 
 /// A record of series `k` of the default stream, with one value.
 pub(crate) fn rec(at_ms: i64, value: f64) -> Rec {
-    Rec { stream: "default", key: "k", at_ms, log_ms: 0, values: vec![("v", value)] }
+    Rec { stream: "default", key: "k", at_ms, log_ms: 0, id: "", values: vec![("v", value)] }
 }
 
 pub(crate) struct World {
@@ -182,7 +184,10 @@ impl World {
                 origin: Origin { source: 0, offset: self.offset, index: 0 },
                 flags: Flags::default(),
                 values,
-                extras: None,
+                extras: (!rec.id.is_empty()).then(|| {
+                    let record_id = Some(rec.id.into());
+                    Arc::new(Extras { record_id, ..Extras::default() })
+                }),
                 drift: None,
             }));
         }
@@ -293,6 +298,9 @@ impl World {
         for batch in self.requested() {
             all.extend(batch.items.iter().map(|item| match item {
                 Item::Tick(_) => format!("{item:?}"),
+                Item::Forget { series, log_time } => {
+                    format!("Forget {:?} {log_time}", batch.series[*series as usize])
+                }
                 Item::Row(row) => {
                     let series = &batch.series[row.series as usize];
                     let values = batch.values_of(row);
@@ -339,14 +347,24 @@ fn line(batch: &Batch, item: &Item) -> String {
         Item::Row(row) => row,
         Item::Tick(Micros::MAX) => return "tick end".into(),
         Item::Tick(at) => return format!("tick {}", at / 1000),
+        Item::Forget { series, log_time } => {
+            let SeriesRef { key, window, .. } = &batch.series[*series as usize];
+            let window = window.as_ref().map(|name| format!("/{name}")).unwrap_or_default();
+            return format!("{key}{window} forgotten {}", log_time / 1000);
+        }
     };
     let series = &batch.series[row.series as usize];
     let window = series.window.as_ref().map(|name| format!("/{name}")).unwrap_or_default();
-    let late = if row.flags.late { " late" } else { "" };
-    let drift = if row.drift.is_some() { " drift" } else { "" };
+    let flags = [
+        (row.flags.late, " late"),
+        (row.flags.imputed, " imputed"),
+        (row.flags.no_data, " no data"),
+        (row.drift.is_some(), " drift"),
+    ];
+    let said: String = flags.iter().filter(|(is, _)| *is).map(|(_, word)| *word).collect();
     let (key, number, at, values) =
         (&series.key, row.row, row.event_at / 1000, batch.values_of(row));
-    format!("{key}{window}#{number}@{at} {values:?}{late}{drift}")
+    format!("{key}{window}#{number}@{at} {values:?}{said}")
 }
 
 /// Steps until nothing happens any more.

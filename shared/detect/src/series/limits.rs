@@ -1,7 +1,7 @@
 //! What a detector's definition lets pass although it is odd.
 
 use domain::{
-    Detector, Direction, Muted, QuietTime,
+    Detector, Direction, Micros, Muted, QuietTime,
     encoding::{DecodeError, ensure, put, take},
 };
 
@@ -44,11 +44,16 @@ impl Limits {
             Some(Muted::Direction)
         } else if deviation.abs() < least {
             Some(Muted::Small)
-        } else if self.quiet.iter().any(|time| time.holds(row.at)) {
+        } else if self.is_quiet(row.at) {
             Some(Muted::Quiet)
         } else {
             None
         }
+    }
+
+    /// Whether this time of the wall clock lies in a quiet time.
+    pub(super) fn is_quiet(&self, at: Micros) -> bool {
+        self.quiet.iter().any(|time| time.holds(at))
     }
 
     pub(super) fn encode(&self, out: &mut Vec<u8>) {

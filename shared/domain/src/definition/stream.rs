@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Invalid, check_name, invalid};
+use super::{GapPolicy, Invalid, check_name, invalid};
 
 /// How a stream's messages are read.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -22,6 +22,9 @@ pub struct Format {
     /// JSON pointer to an object of tags (strings); default `/tags`.
     #[serde(default)]
     pub tags: Option<String>,
+    /// JSON pointer to the id by which a repeated record is known (text or number); default `/record_id`.
+    #[serde(default)]
+    pub record_id: Option<String>,
     /// IANA name of the zone of times without one; default UTC.
     #[serde(default)]
     pub zone: Option<String>,
@@ -31,11 +34,10 @@ pub struct Format {
 }
 
 /// What happens to a row behind the watermark.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LatePolicy {
     /// Scored on arrival, marked late, not learned.
-    #[default]
     Score,
     /// Refused with reason LATE.
     Refuse,
@@ -129,9 +131,33 @@ pub struct Stream {
     /// How long a row waits for older ones, in milliseconds of event time.
     #[serde(default)]
     pub lateness_ms: u64,
-    /// What happens to rows behind the watermark.
+    /// What happens to rows behind the watermark; see [`late_policy`](Self::late_policy).
     #[serde(default)]
-    pub late: LatePolicy,
+    pub late: Option<LatePolicy>,
+    /// How often a record of a series is expected, in milliseconds of event time; 0: at any time.
+    #[serde(default)]
+    pub interval_ms: u64,
+    /// What stands in for one that does not come.
+    #[serde(default)]
+    pub gaps: GapPolicy,
+    /// The season of seasonal gaps, in whole intervals.
+    #[serde(default)]
+    pub season_ms: u64,
+    /// The most rows in a row that stand in for records.
+    #[serde(default = "default_gap_rows_max")]
+    pub gap_rows_max: u32,
+    /// After so many intervals without a record a row says so, which is an anomaly; 0: never.
+    #[serde(default)]
+    pub no_data_after: u32,
+    /// A series of which no record came for so long (log time) is forgotten, with its models; 0: never.
+    #[serde(default = "default_series_ttl_ms")]
+    pub series_ttl_ms: u64,
+    /// The most series of this stream in a partition, besides `windowing.series_max`.
+    #[serde(default)]
+    pub series_max: Option<u64>,
+    /// So many ids of a series' last records are remembered, to drop repeats; 0: none are dropped.
+    #[serde(default = "default_record_ids")]
+    pub record_ids: u32,
     /// Windows whose features can be scored instead of the records.
     #[serde(default)]
     pub windows: Vec<Window>,
@@ -155,11 +181,26 @@ impl Stream {
             format: Format::default(),
             features: vec![],
             lateness_ms: 0,
-            late: LatePolicy::default(),
+            late: None,
+            interval_ms: 0,
+            gaps: GapPolicy::None,
+            season_ms: 0,
+            gap_rows_max: default_gap_rows_max(),
+            no_data_after: 0,
+            series_ttl_ms: default_series_ttl_ms(),
+            series_max: None,
+            record_ids: default_record_ids(),
             windows: vec![],
             drift: default_drift(),
             drift_confidence: default_drift_confidence(),
         }
+    }
+
+    /// What happens to rows behind the watermark: as it is said, else scored, or refused if the stream has
+    /// windows, whose past rows can't be made anew.
+    pub fn late_policy(&self) -> LatePolicy {
+        let usual = if self.windows.is_empty() { LatePolicy::Score } else { LatePolicy::Refuse };
+        self.late.unwrap_or(usual)
     }
 
     /// Checks one stream by itself.
@@ -173,10 +214,13 @@ impl Stream {
         if self.lateness_ms > 7 * 24 * 3_600_000 {
             return invalid(what("lateness_ms"), "more than a week (604800000)");
         }
+        self.check_times()?;
         if !(1e-12..=0.5).contains(&self.drift_confidence) {
             return invalid(what("drift_confidence"), "must be from 1e-12 to 0.5");
         }
-        for pointer in self.format.values.values().chain(&self.format.key).chain(&self.format.time)
+        let Format { key, time, tags, record_id, .. } = &self.format;
+        for pointer in
+            self.format.values.values().chain(key).chain(time).chain(tags).chain(record_id)
         {
             if !pointer.starts_with('/') {
                 return invalid(
@@ -223,6 +267,15 @@ fn one() -> u32 {
 }
 pub(super) fn records_topic() -> String {
     "records".into()
+}
+fn default_gap_rows_max() -> u32 {
+    1_000
+}
+fn default_series_ttl_ms() -> u64 {
+    30 * 24 * 3_600_000
+}
+fn default_record_ids() -> u32 {
+    1_000
 }
 fn default_drift() -> Vec<DriftTest> {
     vec![DriftTest::Adwin, DriftTest::PageHinkley]

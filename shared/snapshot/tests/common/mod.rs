@@ -44,11 +44,14 @@ impl State {
             next: 1_000,
             head: head.to_vec(),
         };
-        Self { begun, items: items.into_iter().map(Item).collect::<Vec<_>>().into() }
+        Self {
+            begun,
+            items: items.into_iter().map(|item| Some(Item(item))).collect::<Vec<_>>().into(),
+        }
     }
 
     pub(crate) fn content(&self) -> Content {
-        let items = self.items.iter().zip(0..).map(|(item, index)| (index, item.0.clone()));
+        let items = self.items.iter().map(|(index, item)| (index as u32, item.0.clone()));
         Content { head: self.begun.head.clone(), items: items.collect() }
     }
 }

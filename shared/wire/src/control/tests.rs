@@ -15,7 +15,16 @@ fn definitions_survive_their_encoding() {
     }));
     check(Definition::Stream(Stream {
         features: vec!["cpu".into()],
-        late: LatePolicy::Refuse,
+        late: Some(LatePolicy::Refuse),
+        interval_ms: 60_000,
+        gaps: GapPolicy::Fixed(-1.5),
+        season_ms: 7,
+        gap_rows_max: 8,
+        no_data_after: 9,
+        series_ttl_ms: 10,
+        series_max: Some(0),
+        record_ids: 12,
+        format: Format { record_id: Some("/id".into()), ..Format::default() },
         lateness_ms: 5,
         windows: vec![Window {
             name: "w".into(),

@@ -106,7 +106,8 @@ pub struct SeriesEntry {
     #[prost(string, repeated, tag = "4")]
     pub features: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
-/// A tick: carries log time on, has no values, and is numbered like a row.
+/// A tick: carries log time on, has no values, and is numbered like a row. Or, in its place, that a series is
+/// forgotten with its models, since nothing came of it for very long.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TickMark {
     /// It stands before the row of this index (or behind the last row, if equal to their number).
@@ -115,6 +116,9 @@ pub struct TickMark {
     /// The log time it carries, in microseconds since 1970.
     #[prost(int64, tag = "2")]
     pub log_time_us: i64,
+    /// If set, this is no tick: the series of this index in "series" is forgotten.
+    #[prost(uint32, optional, tag = "3")]
+    pub forgotten_series: ::core::option::Option<u32>,
 }
 /// What few rows carry.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -131,6 +135,9 @@ pub struct RowExtras {
     /// W3C trace context of its record.
     #[prost(string, tag = "3")]
     pub traceparent: ::prost::alloc::string::String,
+    /// The id by which its publisher knows its record; empty if none.
+    #[prost(string, tag = "4")]
+    pub record_id: ::prost::alloc::string::String,
 }
 /// A drift found at a row, so that its reader adapts at the same row on every replay.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -200,6 +207,9 @@ pub struct RowColumns {
     /// Drifts found at rows.
     #[prost(message, repeated, tag = "18")]
     pub drifts: ::prost::alloc::vec::Vec<DriftMark>,
+    /// Indexes of rows that stand for the silence of a series: all values missing, and an anomaly.
+    #[prost(uint32, repeated, tag = "19")]
+    pub no_data_rows: ::prost::alloc::vec::Vec<u32>,
 }
 /// One feature's part in an anomaly.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -286,6 +296,9 @@ pub struct AnomalyDetected {
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
+    /// Whether the row that this event is about says that nothing comes any more, in a stream with an interval.
+    #[prost(bool, tag = "20")]
+    pub no_data: bool,
 }
 /// Where an anomaly is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -926,6 +939,36 @@ pub struct StreamDefinition {
     /// The chance of a false alarm of a drift test, in (0, 0.5\].
     #[prost(double, tag = "14")]
     pub drift_confidence: f64,
+    /// How often a record of a series is expected, in milliseconds of event time; 0: at any time.
+    #[prost(uint64, tag = "20")]
+    pub interval_ms: u64,
+    /// What stands in for one that does not come.
+    #[prost(enumeration = "GapPolicy", tag = "21")]
+    pub gaps: i32,
+    /// The number that does, if it is always the same.
+    #[prost(double, tag = "22")]
+    pub gap_value: f64,
+    /// The season of seasonal gaps, in milliseconds.
+    #[prost(uint64, tag = "23")]
+    pub season_ms: u64,
+    /// The most rows in a row that stand in for records.
+    #[prost(uint32, tag = "24")]
+    pub gap_rows_max: u32,
+    /// After so many intervals without a record a row says so; 0: never.
+    #[prost(uint32, tag = "25")]
+    pub no_data_after: u32,
+    /// A series silent for so long is forgotten, in milliseconds of log time; 0: never.
+    #[prost(uint64, tag = "26")]
+    pub series_ttl_ms: u64,
+    /// The most series of the stream in a partition; unset: no such limit.
+    #[prost(uint64, optional, tag = "27")]
+    pub series_max: ::core::option::Option<u64>,
+    /// So many ids of a series' last records are remembered; 0: none.
+    #[prost(uint32, tag = "28")]
+    pub record_ids: u32,
+    /// JSON pointer to the id of a record; empty for the default.
+    #[prost(string, tag = "29")]
+    pub record_id_pointer: ::prost::alloc::string::String,
 }
 /// What a detector runs.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1186,6 +1229,55 @@ impl DriftTest {
         }
     }
 }
+/// What stands in for a record of a regular stream that did not come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum GapPolicy {
+    /// Not set: nothing.
+    Unspecified = 0,
+    /// Nothing.
+    None = 1,
+    /// The values of the row before.
+    Previous = 2,
+    /// Values on the line between the rows before and behind.
+    Linear = 3,
+    /// 0.
+    Zero = 4,
+    /// The number in "gap_value".
+    Fixed = 5,
+    /// The values of one season before.
+    Seasonal = 6,
+}
+impl GapPolicy {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "GAP_POLICY_UNSPECIFIED",
+            Self::None => "GAP_POLICY_NONE",
+            Self::Previous => "GAP_POLICY_PREVIOUS",
+            Self::Linear => "GAP_POLICY_LINEAR",
+            Self::Zero => "GAP_POLICY_ZERO",
+            Self::Fixed => "GAP_POLICY_FIXED",
+            Self::Seasonal => "GAP_POLICY_SEASONAL",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "GAP_POLICY_UNSPECIFIED" => Some(Self::Unspecified),
+            "GAP_POLICY_NONE" => Some(Self::None),
+            "GAP_POLICY_PREVIOUS" => Some(Self::Previous),
+            "GAP_POLICY_LINEAR" => Some(Self::Linear),
+            "GAP_POLICY_ZERO" => Some(Self::Zero),
+            "GAP_POLICY_FIXED" => Some(Self::Fixed),
+            "GAP_POLICY_SEASONAL" => Some(Self::Seasonal),
+            _ => None,
+        }
+    }
+}
 /// What an ensemble makes of its members' surprises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -1408,6 +1500,9 @@ pub struct ScoreColumns {
     /// The entries past the threshold that are no anomalies, by rising index.
     #[prost(message, repeated, tag = "27")]
     pub muted: ::prost::alloc::vec::Vec<MutedMark>,
+    /// Indexes of entries whose row stands for the silence of a series.
+    #[prost(uint32, repeated, tag = "28")]
+    pub no_data: ::prost::alloc::vec::Vec<u32>,
 }
 /// Scores of a batch of rows, on topic "detection.completed".
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1437,6 +1532,8 @@ pub enum Muted {
     Rest = 5,
     /// There were too many anomalies of late.
     Habituated = 6,
+    /// Its values were filled in.
+    Imputed = 7,
 }
 impl Muted {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1452,6 +1549,7 @@ impl Muted {
             Self::Quiet => "MUTED_QUIET",
             Self::Rest => "MUTED_REST",
             Self::Habituated => "MUTED_HABITUATED",
+            Self::Imputed => "MUTED_IMPUTED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1464,6 +1562,7 @@ impl Muted {
             "MUTED_QUIET" => Some(Self::Quiet),
             "MUTED_REST" => Some(Self::Rest),
             "MUTED_HABITUATED" => Some(Self::Habituated),
+            "MUTED_IMPUTED" => Some(Self::Imputed),
             _ => None,
         }
     }
@@ -1498,6 +1597,9 @@ pub struct Record {
     /// W3C trace context; empty if none.
     #[prost(string, tag = "7")]
     pub traceparent: ::prost::alloc::string::String,
+    /// By which a record that comes again is known within its series, at most 256 bytes; empty: it never is.
+    #[prost(string, tag = "8")]
+    pub record_id: ::prost::alloc::string::String,
 }
 /// Records in one message. Each is accepted or refused by itself.
 #[derive(Clone, PartialEq, ::prost::Message)]

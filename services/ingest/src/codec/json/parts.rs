@@ -26,6 +26,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) series_at: &'a str,
     pub(crate) time: Scalar<'a>,
     pub(crate) time_at: &'a str,
+    pub(crate) record_id: Scalar<'a>,
+    pub(crate) record_id_at: &'a str,
     /// At most [`FEATURES_MAX`] values.
     pub(crate) values: Found<'a>,
     /// How many values there are.
@@ -57,6 +59,8 @@ impl Default for Parts<'_> {
             series_at: "/series",
             time: Scalar::Null,
             time_at: "/time",
+            record_id: Scalar::Null,
+            record_id_at: "/record_id",
             values: Found::None,
             values_total: 0,
             tags: vec![],
@@ -166,6 +170,7 @@ impl<'de> Visitor<'de> for PartsVisitor {
                 }
                 Field::Values => parts.take_values(map.next_value()?),
                 Field::Tags => parts.take_tags(map.next_value()?),
+                Field::RecordId => parts.record_id = map.next_value()?,
                 Field::Other => {
                     map.next_value::<IgnoredAny>()?;
                     continue;
@@ -189,6 +194,7 @@ enum Field {
     Value,
     Values,
     Tags,
+    RecordId,
     Other,
 }
 
@@ -200,6 +206,7 @@ impl Field {
             Self::Value => "/value",
             Self::Values => "/values",
             Self::Tags => "/tags",
+            Self::RecordId => "/record_id",
             Self::Other => "a field",
         }
     }
@@ -222,6 +229,7 @@ impl<'de> Deserialize<'de> for Field {
                     "value" => Field::Value,
                     "values" => Field::Values,
                     "tags" => Field::Tags,
+                    "record_id" => Field::RecordId,
                     _ => Field::Other,
                 })
             }

@@ -20,6 +20,10 @@ pub(crate) fn parts<'a>(pointers: &'a Pointers, record: &'a Value) -> Parts<'a> 
     if let Some(pointer) = &pointers.time {
         parts.time_at = pointer;
     }
+    if let Some(pointer) = &pointers.record_id {
+        parts.record_id_at = pointer;
+    }
+    parts.record_id = scalar(record.pointer(parts.record_id_at));
     parts.series = scalar(record.pointer(parts.series_at));
     parts.time = scalar(record.pointer(parts.time_at));
     if pointers.values.is_empty() {

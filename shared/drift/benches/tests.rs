@@ -5,7 +5,7 @@
 
 use std::{env, fs, time::Instant};
 
-use oddwatch_drift::textbook::{Adwin, HddmA, HddmW, PageHinkley, Test};
+use oddwatch_drift::textbook::{Adwin, HddmA, HddmW, Kswin, PageHinkley, Test};
 
 const ROUNDS: usize = 5;
 /// For how long a round goes on at least.
@@ -17,6 +17,7 @@ fn main() {
     measure::<PageHinkley>("Page-Hinkley", &values);
     measure::<HddmA>("HDDM-A", &values);
     measure::<HddmW>("HDDM-W", &values);
+    measure::<Kswin>("KSWIN", &values);
 }
 
 /// Four hours of noise whose mean goes up and down every two hours, at one row a second; or those of the file.

@@ -15,11 +15,13 @@ use domain::encoding::{DecodeError, ensure, take};
 pub mod adwin;
 pub mod hddm_a;
 pub mod hddm_w;
+pub mod kswin;
 pub mod page_hinkley;
 
 pub use adwin::Adwin;
 pub use hddm_a::HddmA;
 pub use hddm_w::HddmW;
+pub use kswin::Kswin;
 pub use page_hinkley::PageHinkley;
 
 /// Beyond this size values are taken as this size, so that sums of squares stay finite.

@@ -5,7 +5,7 @@
 use std::{collections::BTreeSet, env, fs, path::Path, path::PathBuf};
 
 use oddwatch_drift::textbook::{
-    Adwin, HddmA, HddmW, PageHinkley, Sides, Test, hddm_a, hddm_w, page_hinkley,
+    Adwin, HddmA, HddmW, Kswin, PageHinkley, Sides, Test, hddm_a, hddm_w, page_hinkley,
 };
 
 const RECORDED: &str = include_str!("recorded/textbook.csv");
@@ -89,6 +89,7 @@ fn ours(test: &str, values: &[f64]) -> String {
         "hddm_w_scaled" => rows::<HddmW>(Default::default(), &scaled(values)),
         "hddm_w_up_binary" => rows::<HddmW>(w_up, &binary(values)),
         "hddm_w_up_scaled" => rows::<HddmW>(w_up, &scaled(values)),
+        "kswin" => rows::<Kswin>(Default::default(), values),
         _ => panic!("recorded of {test}, which is not compared"),
     }
 }

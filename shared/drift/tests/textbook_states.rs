@@ -8,7 +8,8 @@ use std::{
 };
 
 use oddwatch_drift::textbook::{
-    Adwin, Change, HddmA, HddmW, Limit, PageHinkley, Test, adwin, hddm_a, hddm_w, page_hinkley,
+    Adwin, Change, HddmA, HddmW, Kswin, Limit, PageHinkley, Test, adwin, hddm_a, hddm_w, kswin,
+    page_hinkley,
 };
 use proptest::prelude::*;
 
@@ -53,6 +54,8 @@ fn all(check: &mut impl Check) {
     check.check::<HddmA>(hddm_a::Parameters { limit: Limit::Bound(0.5), ..Default::default() });
     check.check::<HddmW>(hddm_w::Parameters::default());
     check.check::<HddmW>(hddm_w::Parameters { limit: Limit::Bound(0.1), ..Default::default() });
+    check.check::<Kswin>(kswin::Parameters::default());
+    check.check::<Kswin>(kswin::Parameters { limit: Limit::Bound(0.5), window: 20, recent: 7 });
 }
 
 /// Values that change, stand still, are missing and are wild.
@@ -112,7 +115,7 @@ impl Check for GoesOn<'_> {
         assert_eq!(back.bytes(), bytes);
         back.restart();
         assert_eq!(encoded(&back), fresh);
-        for end in 0..state.len() {
+        for end in (0..state.len()).step_by(1 + state.len() / 40) {
             assert!(T::decode(parameters, &mut &state[..end]).is_err(), "{end} of {state:?}");
         }
     }
@@ -145,6 +148,8 @@ impl Check for Damage<'_> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
     #[test]
     fn what_was_decoded_goes_on_with_the_same_bits(
         values in prop::collection::vec(value(), 1..500),

@@ -70,6 +70,8 @@ fn variance(rows: &[f64]) -> f64 {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn equals_the_definition(
         xs in prop::collection::vec(-1.0..1.0_f64, 1..600),

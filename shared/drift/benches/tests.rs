@@ -5,7 +5,9 @@
 
 use std::{env, fs, time::Instant};
 
-use oddwatch_drift::textbook::{Adwin, HddmA, HddmW, Kswin, PageHinkley, Test};
+use oddwatch_drift::textbook::{
+    Adwin, Cusum, HddmA, HddmW, Kswin, PageHinkley, Psi, Test, Wasserstein,
+};
 
 const ROUNDS: usize = 5;
 /// For how long a round goes on at least.
@@ -18,6 +20,9 @@ fn main() {
     measure::<HddmA>("HDDM-A", &values);
     measure::<HddmW>("HDDM-W", &values);
     measure::<Kswin>("KSWIN", &values);
+    measure::<Psi>("PSI", &values);
+    measure::<Wasserstein>("Wasserstein", &values);
+    measure::<Cusum>("CUSUM", &values);
 }
 
 /// Four hours of noise whose mean goes up and down every two hours, at one row a second; or those of the file.

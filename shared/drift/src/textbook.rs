@@ -13,16 +13,23 @@ use std::fmt::Debug;
 use domain::encoding::{DecodeError, ensure, take};
 
 pub mod adwin;
+mod chi_square;
+pub mod cusum;
 pub mod hddm_a;
 pub mod hddm_w;
 pub mod kswin;
 pub mod page_hinkley;
+pub mod psi;
+pub mod wasserstein;
 
 pub use adwin::Adwin;
+pub use cusum::Cusum;
 pub use hddm_a::HddmA;
 pub use hddm_w::HddmW;
 pub use kswin::Kswin;
 pub use page_hinkley::PageHinkley;
+pub use psi::Psi;
+pub use wasserstein::Wasserstein;
 
 /// Beyond this size values are taken as this size, so that sums of squares stay finite.
 pub const VALUE_MAX: f64 = 1e100;

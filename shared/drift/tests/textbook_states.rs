@@ -8,8 +8,8 @@ use std::{
 };
 
 use oddwatch_drift::textbook::{
-    Adwin, Change, HddmA, HddmW, Kswin, Limit, PageHinkley, Test, adwin, hddm_a, hddm_w, kswin,
-    page_hinkley,
+    Adwin, Change, Cusum, HddmA, HddmW, Kswin, Limit, PageHinkley, Psi, Test, Wasserstein, adwin,
+    cusum, hddm_a, hddm_w, kswin, page_hinkley, psi, wasserstein,
 };
 use proptest::prelude::*;
 
@@ -56,6 +56,14 @@ fn all(check: &mut impl Check) {
     check.check::<HddmW>(hddm_w::Parameters { limit: Limit::Bound(0.1), ..Default::default() });
     check.check::<Kswin>(kswin::Parameters::default());
     check.check::<Kswin>(kswin::Parameters { limit: Limit::Bound(0.5), window: 20, recent: 7 });
+    check.check::<Psi>(psi::Parameters::default());
+    let limit = Limit::Confidence(0.3);
+    check.check::<Psi>(psi::Parameters { limit, bins: 4, reference: 50, window: 30 });
+    check.check::<Wasserstein>(wasserstein::Parameters::default());
+    check.check::<Wasserstein>(wasserstein::Parameters { bound: 0.1, window: 21, times: 3 });
+    check.check::<Cusum>(cusum::Parameters::default());
+    let scale = cusum::Scale::Known { mean: 0.5, deviation: 0.3 };
+    check.check::<Cusum>(cusum::Parameters { scale, of: cusum::Of::Spread, ..Default::default() });
 }
 
 /// Values that change, stand still, are missing and are wild.

@@ -5,7 +5,8 @@
 use std::{collections::BTreeSet, env, fs, path::Path, path::PathBuf};
 
 use oddwatch_drift::textbook::{
-    Adwin, HddmA, HddmW, Kswin, PageHinkley, Sides, Test, hddm_a, hddm_w, page_hinkley,
+    Adwin, HddmA, HddmW, Kswin, PageHinkley, Sides, Test, Wasserstein, hddm_a, hddm_w, kswin,
+    page_hinkley, wasserstein,
 };
 
 const RECORDED: &str = include_str!("recorded/textbook.csv");
@@ -109,4 +110,29 @@ fn changes_are_where_river_finds_them() {
         files.insert(file);
     }
     assert!(tests.len() >= 6 && files.len() >= 6 && changes > 1_000, "{changes} of {tests:?}");
+}
+
+#[test]
+fn distances_and_p_values_are_those_of_scipy() {
+    let mut kswin = Kswin::new(kswin::Parameters { window: 64, recent: 16, ..Default::default() });
+    let parameters = wasserstein::Parameters { bound: 0.5, window: 16, times: 4 };
+    let mut wasserstein = Wasserstein::new(parameters);
+    let mut compared = 0;
+    for line in include_str!("recorded/distances.csv").lines().skip(1) {
+        let fields: Vec<&str> = line.split(',').collect();
+        let number = |at: usize| fields[at].parse::<f64>().ok();
+        let x = number(0).expect("a value");
+        let found = kswin.push(x);
+        wasserstein.push(x);
+        let (Some(statistic), Some(p_value), Some(distance)) = (number(1), number(2), number(3))
+        else {
+            continue;
+        };
+        assert!((kswin.statistic() - statistic).abs() < 1e-9, "{line}");
+        assert!((kswin.p_value(kswin.statistic()) / p_value - 1.0).abs() < 1e-9, "{line}");
+        assert_eq!(found.is_some(), p_value <= 0.005, "{line}");
+        assert!((wasserstein.statistic() - distance).abs() < 1e-9, "{line}");
+        compared += 1;
+    }
+    assert!(compared > 100, "{compared}");
 }

@@ -11,6 +11,8 @@ use oddwatch_drift::textbook::{
 
 /// How many rounds the best one is taken of, unless `ODDWATCH_BENCH_ROUNDS` says so.
 const ROUNDS: usize = 5;
+/// Rows of a lap: less than a millisecond.
+const LAP: usize = 1440;
 /// For how long a round goes on at least.
 const SECONDS_MIN: f64 = 0.1;
 
@@ -53,19 +55,20 @@ fn measure<T: Test>(name: &str, values: &[f64]) {
     let mut round = || {
         let (mut laps, mut seconds) = (vec![], 0.0);
         while seconds < SECONDS_MIN {
-            let started = Instant::now();
-            for &x in values {
-                if test.push(x).is_some() {
-                    test.restart();
-                    changes += 1;
+            for lap in values.chunks_exact(LAP) {
+                let started = Instant::now();
+                for &x in lap {
+                    if test.push(x).is_some() {
+                        test.restart();
+                        changes += 1;
+                    }
                 }
+                laps.push(started.elapsed().as_secs_f64());
+                seconds += laps[laps.len() - 1];
             }
-            let lap = started.elapsed().as_secs_f64();
-            laps.push(lap);
-            seconds += lap;
         }
         laps.sort_by(f64::total_cmp);
-        values.len() as f64 / laps[laps.len() / 2]
+        LAP as f64 / laps[laps.len() / 2]
     };
     let rounds = env::var("ODDWATCH_BENCH_ROUNDS").map_or(ROUNDS, |n| n.parse().expect("a number"));
     let best = (0..rounds).map(|_| round()).fold(0.0, f64::max);

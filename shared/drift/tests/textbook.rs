@@ -56,6 +56,23 @@ fn rows<T: Test>(parameters: T::Parameters, values: &[f64]) -> String {
     found.join(" ")
 }
 
+/// The rows from which on a test warns.
+fn warnings<T: Test>(values: &[f64], is_warning: fn(&T) -> bool) -> String {
+    let (mut test, mut before, mut found) = (T::new(Default::default()), false, vec![]);
+    for (row, &x) in values.iter().enumerate() {
+        let changed = test.push(x).is_some();
+        let now = !changed && is_warning(&test);
+        if now && !before {
+            found.push(row.to_string());
+        }
+        if changed {
+            test.restart();
+        }
+        before = now;
+    }
+    found.join(" ")
+}
+
 /// The rows at which ADWIN drops rows, and how many it keeps.
 fn window(values: &[f64]) -> String {
     let mut test = Adwin::new(Default::default());
@@ -84,6 +101,8 @@ fn ours(test: &str, values: &[f64]) -> String {
         "page_hinkley_scaled" => rows::<PageHinkley>(hinkley(Sides::Both, 5.0), &scaled(values)),
         "hddm_a_binary" => rows::<HddmA>(Default::default(), &binary(values)),
         "hddm_a_scaled" => rows::<HddmA>(Default::default(), &scaled(values)),
+        "hddm_a_warnings" => warnings(&binary(values), HddmA::is_warning),
+        "hddm_w_warnings" => warnings(&binary(values), HddmW::is_warning),
         "hddm_a_up_binary" => rows::<HddmA>(a_up, &binary(values)),
         "hddm_a_up_scaled" => rows::<HddmA>(a_up, &scaled(values)),
         "hddm_w_binary" => rows::<HddmW>(Default::default(), &binary(values)),
@@ -109,7 +128,7 @@ fn changes_are_where_river_finds_them() {
         tests.insert(test);
         files.insert(file);
     }
-    assert!(tests.len() >= 6 && files.len() >= 6 && changes > 1_000, "{changes} of {tests:?}");
+    assert!(tests.len() > 15 && files.len() >= 6 && changes > 1_000, "{changes} of {tests:?}");
 }
 
 #[test]

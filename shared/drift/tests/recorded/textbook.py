@@ -7,7 +7,7 @@ usage: pip install river==0.26.1 scipy==1.17.1 && python textbook.py DATA, with 
 A line is a test, a file and the rows (from 0) at which it found a change. River's classes start anew after a change.
 `adwin_window` is the window beneath its ADWIN, which doesn't; behind a colon are the rows that it kept.
 HDDM wants values in [0, 1]: `_binary` has 1 for a value above the one in the middle of the sorted file, `_scaled` the
-place of a value between the file's least and largest. `kswin` compares the newest 30 rows with all 70 before them by SciPy's exact
+place of a value between the file's least and largest. `_warnings` are the rows from which on there was a warning. `kswin` compares the newest 30 rows with all 70 before them by SciPy's exact
 test at 0.005 (River draws 30 of the 70 at random).
 """
 import sys
@@ -34,6 +34,16 @@ def rows_of(test, values):
         test.update(value)
         if test.drift_detected:
             yield f"{row}"
+
+
+def warnings_of(test, values):
+    before = False
+    for row, value in enumerate(values):
+        test.update(value)
+        now = test.warning_detected and not test.drift_detected
+        if now and not before:
+            yield f"{row}"
+        before = now
 
 
 def window(values):
@@ -66,6 +76,8 @@ def tests(values):
     low, high = min(values), max(values)
     scaled = [(value - low) / (high - low) for value in values]
     yield "page_hinkley_scaled", rows_of(drift.PageHinkley(threshold=5.0), scaled)
+    yield "hddm_a_warnings", warnings_of(drift.binary.HDDMA(two_sided_test=True), binary)
+    yield "hddm_w_warnings", warnings_of(drift.binary.HDDMW(two_sided_test=True), binary)
     for name, of in [("binary", binary), ("scaled", scaled)]:
         yield f"hddm_a_{name}", rows_of(drift.binary.HDDMA(two_sided_test=True), of)
         yield f"hddm_a_up_{name}", rows_of(drift.binary.HDDMA(), of)

@@ -144,3 +144,20 @@ fn the_oldest_rows_fall_off() {
     assert_eq!((test.mean(), test.variance()), (1.0, 0.0));
     assert_eq!(test.bytes(), bytes);
 }
+
+/// Far from 0 sums lose digits, and the same cuts are found nevertheless.
+#[test]
+fn the_place_of_the_values_does_not_matter() {
+    let (mut near, mut far) =
+        (Adwin::new(Parameters::default()), Adwin::new(Parameters::default()));
+    let (mut state, mut changes) = (1_u64, 0);
+    for row in 0..200_000 {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let x = (state >> 58) as f64 / 64.0 + if row / 5_000 % 3 == 1 { 0.2 } else { 0.0 };
+        let change = near.push(x);
+        assert_eq!(far.push(x + 1e6).is_some(), change.is_some(), "{row}");
+        assert_eq!(far.rows(), near.rows());
+        changes += u32::from(change.is_some());
+    }
+    assert!(changes > 20, "{changes}");
+}

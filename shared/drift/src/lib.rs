@@ -12,6 +12,7 @@ pub mod monitor;
 pub mod noise;
 pub mod page_hinkley;
 pub mod standard;
+pub mod textbook;
 
 pub use adwin::Adwin;
 pub use domain::encoding::DecodeError;

@@ -45,8 +45,8 @@ fn lives(committed: &Committed, faults: &mut Faults<'_>) {
     }
 }
 
-/// What was scored, by series, detector and row.
-type Scored<'a> = HashMap<(&'a SeriesRef, &'a str, u64, u64), (u64, bool)>;
+/// What was scored, by series, detector and row: a series that was forgotten counts its rows anew.
+type Scored<'a> = HashMap<(&'a SeriesRef, &'a str, u64, u64), Vec<(u64, bool)>>;
 
 /// Each event that a row made is about a row that has this score.
 fn about_rows(committed: &Committed, faults: &mut Faults<'_>) {
@@ -54,16 +54,15 @@ fn about_rows(committed: &Committed, faults: &mut Faults<'_>) {
     for score in committed.completed.values().flat_map(|told| flat::scores(told)) {
         let (detector, version) = score.detector;
         let at = (score.series, &**detector, *version, score.score.row);
-        scored.insert(at, (score.score.score.to_bits(), score.score.is_anomaly));
+        let said = (score.score.score.to_bits(), score.score.is_anomaly);
+        scored.entry(at).or_default().push(said);
     }
     for anomaly in committed.anomalies.values().flatten().map(|told| &told.content) {
         // One that ends with its model is told under the definition that is gone.
         let at = (&anomaly.series, &*anomaly.detector, anomaly.detector_version, anomaly.row);
         let opened = anomaly.phase == Phase::Opened;
         let found = scored.get(&at);
-        let fits = found.is_some_and(|(bits, is_anomaly)| {
-            *bits == anomaly.score.to_bits() && (*is_anomaly || !opened)
-        });
+        let fits = found.is_some_and(|said| said.contains(&(anomaly.score.to_bits(), true)));
         if opened && !fits {
             faults.add(format!("anomaly {}: opened at row {}, {found:?}", anomaly.id, anomaly.row));
         }

@@ -217,7 +217,9 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
             let before = told[at - 1].content.log_time();
             match told[at].content.items.first_mut()? {
                 Item::Row(row) => row.log_time = before.checked_sub(1)?,
-                Item::Tick(log_time) => *log_time = before.checked_sub(1)?,
+                Item::Tick(log_time) | Item::Forget { log_time, .. } => {
+                    *log_time = before.checked_sub(1)?;
+                }
             }
             Some(format!("{number}/{at}"))
         },

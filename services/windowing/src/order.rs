@@ -143,6 +143,21 @@ impl Order {
         if due { self.let_go() } else { None }
     }
 
+    /// The event time that the series has come to when the log time has come this far without a record: no record
+    /// before it will be in time. [`release_silent`](Self::release_silent) comes first.
+    pub fn silent_event_at(&self, log_time: Micros) -> Micros {
+        if log_time == LOG_TIME_END {
+            return Micros::MAX;
+        }
+        let heard_at = if self.heard_at == LOG_TIME_NONE { log_time } else { self.heard_at };
+        self.watermark(log_time.saturating_sub(heard_at))
+    }
+
+    /// A row of that event time has left, so that what comes from before it is late.
+    pub fn set_left(&mut self, event_at: Micros) {
+        self.left_at = self.left_at.max(event_at);
+    }
+
     fn let_go(&mut self) -> Option<Held> {
         let (place, (row, source)) = self.held.pop_first()?;
         self.left_at = self.left_at.max(place.event_at);

@@ -24,6 +24,7 @@ use crate::{
 };
 
 mod saved;
+mod windows;
 
 pub use saved::Saved;
 
@@ -51,7 +52,7 @@ pub struct State {
     ticked_at: Micros,
     series: Slices<Series>,
     by_key: HashMap<(Arc<str>, Arc<str>), usize>,
-    /// Series with rows that wait, to be looked at on ticks.
+    /// Series with rows or windows that wait, to be looked at on ticks.
     holding: BTreeSet<usize>,
     next: Position,
     /// The index of the item in hand within its message.
@@ -213,10 +214,20 @@ impl State {
                 self.leave(index, &held.record(&mut values), false, at, out);
                 self.scratch.held = values;
             }
-            self.series[index].order.holds()
+            self.close_silent(index, log_time, out);
+            self.series[index].waits()
         });
         self.holding = holding;
         out.tick(log_time);
+    }
+
+    /// Closes the windows whose end the event time of a silent series has reached.
+    fn close_silent(&mut self, index: usize, log_time: Micros, out: &mut Output) {
+        let event_at = self.series[index].order.silent_event_at(log_time);
+        if windows::any_due(&self.series[index], event_at) {
+            let (series, row) = (self.series.get_mut(index), &mut self.scratch.window);
+            self.counts.rows += windows::close(series, event_at, log_time, row, out);
+        }
     }
 
     fn row(
@@ -255,12 +266,12 @@ impl State {
                     self.leave(index, &held.record(&mut values), false, at, out);
                     self.scratch.held = values;
                 }
-                if self.series[index].order.holds() {
-                    self.holding.insert(index);
-                } else {
-                    self.holding.remove(&index);
-                }
             }
+        }
+        if self.series[index].waits() {
+            self.holding.insert(index);
+        } else {
+            self.holding.remove(&index);
         }
     }
 
@@ -314,6 +325,10 @@ impl State {
         let log_time = self.log_time.get();
         let series = self.series.get_mut(index);
         let Scratch { arranged, window: window_row, .. } = &mut self.scratch;
+        if !late {
+            let event_at = record.row.event_at;
+            self.counts.rows += windows::close(series, event_at, log_time, window_row, out);
+        }
         let values = match series.arrange(record, self.config.features_max, arranged) {
             Ok(values) => values,
             Err(features) => {
@@ -337,22 +352,8 @@ impl State {
             self.counts.late += 1;
             return;
         }
-        for place in 0..series.windows.len() {
-            let window = &mut series.windows[place];
-            if drift.is_some() {
-                window.pending_drift.clone_from(&drift);
-            }
-            let Some(number) = window.push(values, window_row) else {
-                continue;
-            };
-            let marked = window.pending_drift.take();
-            let row = output_row(record, number, log_time, false, marked);
-            let known = window.entry;
-            let named = || series_ref(series, Some(place));
-            let written = out.row(known, named, record.source, window_row, row);
-            series.windows[place].entry = written;
-            self.counts.rows += 1;
-        }
+        let drift = drift.as_ref();
+        self.counts.rows += windows::add(series, record, values, drift, log_time, window_row, out);
     }
 }
 

@@ -5,6 +5,7 @@ mod algorithm;
 mod channel;
 mod detector;
 mod stream;
+mod window;
 
 use std::collections::BTreeMap;
 
@@ -14,7 +15,8 @@ pub use algorithm::{Algorithm, Combine, Kind, Parameter};
 pub use channel::{Channel, ChannelKind};
 pub use detector::{Detector, Direction, DriftPolicy, QuietTime, Threshold};
 use stream::records_topic;
-pub use stream::{Aggregate, DEFAULT_STREAM, DriftTest, Format, LatePolicy, Stream, Window};
+pub use stream::{DEFAULT_STREAM, DriftTest, Format, LatePolicy, Stream};
+pub use window::{Aggregate, Percentile, Shape, UnknownFeature, Window};
 
 /// A definition that can't be; says which and what would be right.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

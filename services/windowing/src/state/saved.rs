@@ -148,7 +148,7 @@ impl Saved {
         let index = index as usize;
         let place = series.get_mut(index).filter(|place| place.is_none());
         let place = place.ok_or(DecodeError::Impossible("index of a series"))?;
-        if one.order.holds() {
+        if one.waits() {
             state.holding.insert(index);
         }
         state.by_key.insert((one.stream_name.clone(), one.key.clone()), index);

@@ -5,6 +5,7 @@
 
 mod loss;
 mod restart;
+mod windows;
 mod world;
 
 use domain::{Item, LOG_TIME_END, Reason};

@@ -10,7 +10,11 @@ use crate::{
 
 /// Everything that happens to windowing: lateness, late rows, windows, drift, ticks, refusals, changed definitions.
 fn story() -> World {
-    let window = "windows = [{ name = \"w\", size = 30, slide = 7, features = [\"mean\"] }]";
+    let window = r#"windows = [
+        { name = "w", size = 30, slide = 7, features = ["mean", "p90", "rate", "distinct"] },
+        { name = "hops", size_ms = 20, hop_ms = 4, features = ["std", "p50", "delta"] },
+        { name = "runs", gap_ms = 2, size_ms_max = 30, features = ["count", "since_last"] },
+    ]"#;
     let mut world = World::new(&stream(&format!("lateness_ms = 8\n{window}")), 2);
     world.config.features_max = 2;
     for at in 1..=600 {

@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use domain::{Drift, Flags, Id, Micros, Position, Reason, Refusal, Row, SeriesRef};
 
-use crate::{order::Record, series::Series};
+use crate::{
+    order::Record,
+    series::Series,
+    window::{Closed, Stamp},
+};
 
 /// A series as a batch names it; `window` is the place of one of its windows.
 pub(crate) fn series_ref(series: &Series, window: Option<usize>) -> SeriesRef {
@@ -17,7 +21,7 @@ pub(crate) fn series_ref(series: &Series, window: Option<usize>) -> SeriesRef {
     }
 }
 
-/// The row that a record makes, or lets a window make.
+/// The row that a record makes.
 pub(crate) fn output_row(
     record: &Record<'_>,
     number: u64,
@@ -35,6 +39,24 @@ pub(crate) fn output_row(
         config_version,
         origin,
         flags,
+        values: 0..0,
+        extras: extras.clone(),
+        drift,
+    }
+}
+
+/// The row of a window that has closed; its origin is that of its last record.
+pub(crate) fn window_row(closed: &Closed, log_time: Micros, drift: Option<Arc<Drift>>) -> Row {
+    let Stamp { ingested_at, config_version, origin, ref extras, .. } = closed.stamp;
+    Row {
+        series: 0,
+        row: closed.number,
+        event_at: closed.event_at,
+        ingested_at,
+        log_time,
+        config_version,
+        origin,
+        flags: Flags { late: false, imputed: closed.imputed, no_data: closed.stamp.no_data },
         values: 0..0,
         extras: extras.clone(),
         drift,

@@ -181,9 +181,9 @@ impl Order {
         self.heard_at.saturating_add(silent_us)
     }
 
-    /// A row of this event time stood in for a record: one that comes for it now is late.
-    pub fn pass(&mut self, event_at: Micros) {
-        self.left_at = self.left_at.max(event_at.saturating_add(1));
+    /// A row of that event time has left, so that what comes from before it is late.
+    pub fn set_left(&mut self, event_at: Micros) {
+        self.left_at = self.left_at.max(event_at);
     }
 
     fn let_go(&mut self) -> Option<Held> {

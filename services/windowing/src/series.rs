@@ -3,7 +3,7 @@
 use std::{ops::Deref, sync::Arc};
 
 use domain::{
-    Extras, Micros, Row, Stream,
+    Extras, Flags, Micros, Row, Stream,
     encoding::{self, COUNT_MAX, DecodeError},
 };
 use drift::Monitor;
@@ -14,7 +14,7 @@ use crate::{
     output::Entry,
     regular::{Gap, Regular},
     repeats::Repeats,
-    window::SlidingWindow,
+    window::Window,
 };
 
 /// A stream's definition, and the config version with which a partition took it.
@@ -46,7 +46,7 @@ pub struct Series {
     /// The names of its values, in the order in which rows brought them.
     pub features: Features,
     /// Its windows, in the stream's order.
-    pub windows: Vec<SlidingWindow>,
+    pub windows: Vec<Window>,
     /// Its drift tests; none if the stream wants none.
     pub monitor: Option<Monitor>,
     /// Where its rows were written last.
@@ -108,7 +108,7 @@ impl Series {
     }
 
     /// Puts a record's values into the order of the series' features, with `row` as the place for them if it
-    /// is another one. Features that are new here widen the series: windows and drift tests start anew.
+    /// is another one. Features that are new here widen the series: drift tests, and windows by count, start anew.
     ///
     /// # Errors
     /// The number of features it would come to have, if they are more than `features_max`; nothing is changed
@@ -149,7 +149,10 @@ impl Series {
         if !added.is_empty() {
             self.features = self.features.iter().cloned().chain(added).collect();
             let values = self.features.len();
-            self.windows = self.windows.iter().map(|window| window.widened(values)).collect();
+            self.windows = std::mem::take(&mut self.windows)
+                .into_iter()
+                .map(|window| window.widened(values))
+                .collect();
             self.set_monitor();
             self.entry = Entry::default();
         }
@@ -164,7 +167,7 @@ impl Series {
             let known = known.map(|at| before.swap_remove(at));
             self.windows.push(match known {
                 Some(known) => known.redefined(window, values),
-                None => SlidingWindow::new(window, values),
+                None => Window::new(window, values),
             });
         }
     }
@@ -190,7 +193,8 @@ impl Series {
     pub fn due_at(&self) -> Micros {
         let held = self.order.held_at().map(|at| at.saturating_add(1));
         let gap = self.regular.as_ref().and_then(Regular::due_at);
-        let event_at = held.into_iter().chain(gap).min();
+        let windows = self.windows.iter().filter_map(Window::due_at);
+        let event_at = held.into_iter().chain(gap).chain(windows).min();
         let woken = event_at.map_or(Micros::MAX, |at| self.order.log_time_of(at));
         let forgotten = match self.ttl() {
             0 => Micros::MAX,
@@ -218,9 +222,11 @@ impl Series {
         let gap = self.regular.as_mut()?.gap(event_at, next, values)?;
         // Features may have come since.
         values.resize(self.features.len(), f64::NAN);
-        self.order.pass(gap.at);
+        // A record that comes for it now is late.
+        self.order.set_left(gap.at.saturating_add(1));
         let mut last = self.last.clone()?;
         last.row.event_at = gap.at;
+        last.row.flags = Flags { imputed: !gap.no_data, no_data: gap.no_data, late: false };
         last.row.extras = last
             .row
             .extras
@@ -268,8 +274,8 @@ impl Series {
         };
         let last = last.map(|(row, source)| Last { row, source });
         let windows = stream.windows.iter();
-        let windows: Vec<SlidingWindow> = windows
-            .map(|definition| SlidingWindow::decode(definition, values, bytes))
+        let windows: Vec<Window> = windows
+            .map(|definition| Window::decode(definition, values, bytes))
             .collect::<Result<_, _>>()?;
         let tests = &stream.drift;
         let monitor = if tests.is_empty() {
@@ -298,16 +304,17 @@ impl Series {
 
 #[cfg(test)]
 mod tests {
-    use domain::{Aggregate, Flags, Origin, Row, Window};
+    use domain::{Aggregate, Flags, Origin, Row, Shape};
 
     use super::*;
+    use crate::window::Stamp;
 
     fn in_force(stream: Stream) -> Arc<InForce> {
         Arc::new(InForce { since: 0, stream })
     }
 
-    fn arrange(series: &mut Series, names: &[&str], values: &[f64]) -> Result<Vec<f64>, usize> {
-        let row = Row {
+    fn row() -> Row {
+        Row {
             series: 0,
             row: 0,
             event_at: 0,
@@ -319,7 +326,11 @@ mod tests {
             values: 0..0,
             extras: None,
             drift: None,
-        };
+        }
+    }
+
+    fn arrange(series: &mut Series, names: &[&str], values: &[f64]) -> Result<Vec<f64>, usize> {
+        let row = row();
         let (source, features) = (Arc::from("records/0"), names.iter().map(|n| Arc::from(*n)));
         let features = features.collect();
         let record = Record { row: &row, source: &source, features: &features, values };
@@ -343,12 +354,17 @@ mod tests {
         check(&["c", "b"], &[1.0, 2.0], Ok(&[2.0, nan, 1.0]));
     }
 
+    fn stamp() -> Stamp {
+        let row = row();
+        let source = &Arc::from("records/0");
+        Stamp::of(&Record { row: &row, source, features: &Arc::from([]), values: &[] })
+    }
+
     #[test]
     fn a_changed_window_counts_its_rows_on_and_others_stay() {
-        let window = |name: &str, size| Window {
+        let window = |name: &str, size| domain::Window {
             name: name.into(),
-            size,
-            slide: 1,
+            shape: Shape::Count { size, slide: 1 },
             features: vec![Aggregate::Sum],
         };
         let stream = |windows| in_force(Stream { windows, ..Stream::implicit() });
@@ -359,8 +375,9 @@ mod tests {
             let mut row = vec![];
             let windows = series.windows.iter_mut();
             let pushed = windows.map(|w| {
-                let number = w.push(&[1.0], &mut row);
-                (w.name().to_string(), number.map(|number| (number, row[0])))
+                w.add(&stamp(), &[1.0]);
+                let closed = w.full(&mut row);
+                (w.name().to_string(), closed.map(|closed| (closed.number, row[0])))
             });
             pushed.collect()
         };

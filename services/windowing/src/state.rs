@@ -25,6 +25,7 @@ use crate::{
 };
 
 mod saved;
+mod windows;
 
 pub use saved::Saved;
 
@@ -252,13 +253,15 @@ impl State {
     fn wake(&mut self, index: usize, log_time: Micros, at: At<'_>, out: &mut Output) {
         let watermark = self.series.get_mut(index).order.silent_watermark(log_time);
         self.release(index, at, out, |order| order.release_silent(watermark));
-        if log_time == LOG_TIME_END {
-            return;
+        if log_time != LOG_TIME_END {
+            self.fill(index, watermark, None, out);
         }
-        self.fill(index, watermark, None, out);
+        self.close(index, watermark, out);
         let series = &self.series[index];
         let ttl = series.ttl();
-        if ttl > 0 && series.order.silent_for(log_time) >= ttl {
+        if log_time == LOG_TIME_END {
+            // All that waited has left.
+        } else if ttl > 0 && series.order.silent_for(log_time) >= ttl {
             self.forget(index, log_time, out);
         } else {
             self.wakes.set(index, series.due_at());
@@ -267,6 +270,7 @@ impl State {
 
     /// Drops a series and says so, so that its models are dropped at the same place.
     fn forget(&mut self, index: usize, log_time: Micros, out: &mut Output) {
+        self.close(index, Micros::MAX, out);
         let series = self.series.remove(index);
         self.by_key.remove(&(series.stream_name.clone(), series.key.clone()));
         if let Some(count) = self.by_stream.get_mut(&series.stream_name) {
@@ -427,6 +431,7 @@ impl State {
     ) {
         if !late {
             self.fill(index, record.row.event_at, Some(record.values), out);
+            self.close(index, record.row.event_at, out);
         }
         let log_time = self.log_time.get();
         let series = self.series.get_mut(index);
@@ -440,7 +445,7 @@ impl State {
         self.write(index, record, number, flags, drift.clone(), out);
         if !late {
             self.series.get_mut(index).take(record);
-            self.windows(index, record, false, drift, out);
+            self.add(index, record, drift.as_ref(), out);
         }
     }
 
@@ -453,19 +458,45 @@ impl State {
         let mut values = std::mem::take(&mut self.scratch.gap);
         while let Some((gap, last)) = self.series.get_mut(index).gap(event_at, next, &mut values) {
             let series = self.series.get_mut(index);
-            let (features, number) = (series.features.clone(), series.next_row());
+            let features = series.features.clone();
             let (row, source) = (&last.row, &last.source);
             let record = Record { row, source, features: &features, values: &values };
-            let flags = Flags { imputed: !gap.no_data, no_data: gap.no_data, late: false };
-            self.write(index, &record, number, flags, None, out);
+            self.close(index, row.event_at, out);
+            let number = self.series.get_mut(index).next_row();
+            self.write(index, &record, number, row.flags, None, out);
             if gap.no_data {
                 self.counts.no_data += 1;
+                let (log_time, row) = (self.log_time.get(), &mut self.scratch.window);
+                let series = self.series.get_mut(index);
+                self.counts.rows += windows::no_data(series, &record, log_time, row, out);
             } else {
                 self.counts.imputed += 1;
-                self.windows(index, &record, true, None, out);
+                self.add(index, &record, None, out);
             }
         }
         self.scratch.gap = values;
+    }
+
+    /// Closes the windows that have ended by that event time.
+    fn close(&mut self, index: usize, event_at: Micros, out: &mut Output) {
+        if windows::any_due(&self.series[index], event_at) {
+            let (log_time, row) = (self.log_time.get(), &mut self.scratch.window);
+            let series = self.series.get_mut(index);
+            self.counts.rows += windows::close(series, event_at, log_time, row, out);
+        }
+    }
+
+    /// The windows take a row in.
+    fn add(
+        &mut self,
+        index: usize,
+        record: &Record<'_>,
+        drift: Option<&Arc<Drift>>,
+        out: &mut Output,
+    ) {
+        let (log_time, row) = (self.log_time.get(), &mut self.scratch.window);
+        let series = self.series.get_mut(index);
+        self.counts.rows += windows::add(series, record, drift, log_time, row, out);
     }
 
     fn write(
@@ -484,37 +515,6 @@ impl State {
         let entry = out.row(series.entry, named, record.source, record.values, row);
         series.entry = entry;
         self.counts.rows += 1;
-    }
-
-    /// The windows take a row in, and write those that are due.
-    fn windows(
-        &mut self,
-        index: usize,
-        record: &Record<'_>,
-        imputed: bool,
-        drift: Option<Arc<Drift>>,
-        out: &mut Output,
-    ) {
-        let log_time = self.log_time.get();
-        let series = self.series.get_mut(index);
-        let window_row = &mut self.scratch.window;
-        for place in 0..series.windows.len() {
-            let window = &mut series.windows[place];
-            if drift.is_some() {
-                window.pending_drift.clone_from(&drift);
-            }
-            let Some(number) = window.push(record.values, window_row) else {
-                continue;
-            };
-            let marked = window.pending_drift.take();
-            let flags = Flags { imputed, ..Flags::default() };
-            let row = output_row(record, number, log_time, flags, marked);
-            let known = window.entry;
-            let named = || series_ref(series, Some(place));
-            let written = out.row(known, named, record.source, window_row, row);
-            series.windows[place].entry = written;
-            self.counts.rows += 1;
-        }
     }
 }
 

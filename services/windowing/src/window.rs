@@ -1,147 +1,119 @@
-//! Sliding windows over a number of records: features at constant amortised cost, never by rescanning.
+//! Windows over the records of a series: which rows they make, and when. Features are kept current record by record,
+//! never by rescanning a window.
+//!
+//! - By count: `sliding` keeps the last records' values (`column`); a window that tumbles keeps one `stretch`.
+//! - By time: `timed` keeps a stretch for each hop.
+//! - A session keeps one stretch.
+//!
+//! A stretch has a `partial` of each value: sums, extremes, first and last; `quantiles` and `distinct` values where a
+//! feature asks for them.
+//!
+//! Records come in the order of their event time. A row's event time is its window's end for windows over time, else
+//! that of its last record. A window without records makes no row.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::sync::Arc;
 
 use domain::{
-    Aggregate, Drift, Window,
+    Drift, Extras, Flags, Micros, Row, Shape, Window as Definition,
     encoding::{self, COUNT_MAX, DecodeError},
 };
+use serde::{Deserialize, Serialize};
 
-use crate::output::Entry;
+use crate::{order::Record, output::Entry};
 
-/// One value's history in a window, with what its features need kept current.
-#[derive(Debug)]
-struct Column {
-    /// The values in order; NaN where missing.
-    values: VecDeque<f64>,
-    /// Numbers of the first and next value, for the monotonic queues.
-    first: u64,
-    next: u64,
-    present: u32,
-    mean: f64,
-    m2: f64,
-    smallest: VecDeque<(u64, f64)>,
-    largest: VecDeque<(u64, f64)>,
+mod column;
+mod distinct;
+mod needs;
+mod partial;
+mod quantiles;
+mod ranks;
+mod sketch;
+mod sliding;
+mod stretch;
+#[cfg(test)]
+mod tests;
+mod timed;
+
+use needs::Needs;
+use sliding::Sliding;
+use stretch::Stretch;
+use timed::{Hops, Timed};
+
+/// Where a record comes from, as the rows of windows say it of their last one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stamp {
+    /// Event time.
+    pub event_at: Micros,
+    /// When the broker took the record in.
+    pub ingested_at: Micros,
+    /// The config version in force.
+    pub config_version: u64,
+    /// Where the record stands; its source is [`source`](Self::source).
+    pub origin: domain::Origin,
+    /// The partition it was read from.
+    pub source: Arc<str>,
+    /// Tags and trace.
+    pub extras: Option<Arc<Extras>>,
+    /// Whether it, or a value of it, was filled in.
+    pub imputed: bool,
+    /// Whether it says that nothing comes any more.
+    pub no_data: bool,
 }
 
-impl Column {
-    fn new(size: usize) -> Self {
-        Self {
-            values: VecDeque::with_capacity(size),
-            first: 0,
-            next: 0,
-            present: 0,
-            mean: 0.0,
-            m2: 0.0,
-            smallest: VecDeque::new(),
-            largest: VecDeque::new(),
-        }
+impl Stamp {
+    /// Of a record.
+    pub fn of(record: &Record<'_>) -> Self {
+        let Row { event_at, ingested_at, config_version, origin, flags, ref extras, .. } =
+            *record.row;
+        let (source, extras) = (record.source.clone(), extras.clone());
+        let Flags { imputed, no_data, .. } = flags;
+        Self { event_at, ingested_at, config_version, origin, source, extras, imputed, no_data }
     }
+}
 
-    fn push(&mut self, value: f64, size: usize) {
-        if self.values.len() == size
-            && let Some(old) = self.values.pop_front()
-        {
-            self.first += 1;
-            self.forget(old);
-        }
-        self.values.push_back(value);
-        self.add(value);
-        self.next += 1;
-        // Rounding errors of values that left stay behind; starting afresh once per lap removes them.
-        if self.next.is_multiple_of(size as u64) {
-            self.recompute();
-        }
-    }
+/// A window that has closed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Closed {
+    /// The number of its row, from 1 without holes.
+    pub number: u64,
+    /// The event time of its row.
+    pub event_at: Micros,
+    /// Where its last record came from.
+    pub stamp: Stamp,
+    /// Whether any of its records was filled in.
+    pub imputed: bool,
+}
 
-    fn add(&mut self, value: f64) {
-        if value.is_nan() {
-            return;
-        }
-        self.present += 1;
-        let delta = value - self.mean;
-        self.mean += delta / f64::from(self.present);
-        self.m2 += delta * (value - self.mean);
-        while self.smallest.back().is_some_and(|(_, back)| *back >= value) {
-            self.smallest.pop_back();
-        }
-        self.smallest.push_back((self.next, value));
-        while self.largest.back().is_some_and(|(_, back)| *back <= value) {
-            self.largest.pop_back();
-        }
-        self.largest.push_back((self.next, value));
-    }
-
-    fn forget(&mut self, value: f64) {
-        for queue in [&mut self.smallest, &mut self.largest] {
-            while queue.front().is_some_and(|(number, _)| *number < self.first) {
-                queue.pop_front();
-            }
-        }
-        if value.is_nan() {
-            return;
-        }
-        self.present -= 1;
-        if self.present == 0 {
-            (self.mean, self.m2) = (0.0, 0.0);
-            return;
-        }
-        let delta = value - self.mean;
-        self.mean -= delta / f64::from(self.present);
-        self.m2 = (self.m2 - delta * (value - self.mean)).max(0.0);
-    }
-
-    fn recompute(&mut self) {
-        let n = f64::from(self.present.max(1));
-        self.mean = self.values.iter().filter(|v| !v.is_nan()).sum::<f64>() / n;
-        let mean = self.mean;
-        self.m2 = self.values.iter().filter(|v| !v.is_nan()).map(|v| (v - mean) * (v - mean)).sum();
-    }
-
-    fn decode(size: usize, bytes: &mut &[u8]) -> Result<Self, DecodeError> {
-        let (values, next, present, mean, m2): (VecDeque<f64>, u64, u32, f64, f64) =
-            encoding::take(bytes)?;
-        let count = values.len() as u64;
-        let whole = values.len() <= size && count <= next && next <= COUNT_MAX;
-        encoding::ensure(whole, "length of a window")?;
-        let present_now = values.iter().filter(|value| !value.is_nan()).count();
-        encoding::ensure(present as usize == present_now, "number of a window's values")?;
-        // The queues follow from the values; the rest carries the rounding of what has left.
-        let mut column = Self::new(size);
-        column.first = next - count;
-        column.next = column.first;
-        for value in &values {
-            column.add(*value);
-            column.next += 1;
-        }
-        column.values.extend(values);
-        Ok(Self { present, mean, m2, ..column })
-    }
-
-    fn feature(&self, aggregate: Aggregate) -> f64 {
-        let n = f64::from(self.present);
-        match aggregate {
-            Aggregate::Count => n,
-            _ if self.present == 0 => f64::NAN,
-            Aggregate::Last => self.values.back().copied().unwrap_or(f64::NAN),
-            Aggregate::Sum => self.mean * n,
-            Aggregate::Mean => self.mean,
-            Aggregate::Min => self.smallest.front().map_or(f64::NAN, |(_, v)| *v),
-            Aggregate::Max => self.largest.front().map_or(f64::NAN, |(_, v)| *v),
-            // Equal values have no spread, whatever rounding left of the values before them.
-            Aggregate::Std if self.feature(Aggregate::Min) == self.feature(Aggregate::Max) => 0.0,
-            Aggregate::Std => (self.m2 / n).sqrt(),
-        }
-    }
+/// The records of a window that has not closed.
+#[derive(Debug)]
+enum Records {
+    Sliding(Sliding),
+    /// By count, tumbling.
+    Filling {
+        stretch: Stretch,
+        size: u32,
+        records: u32,
+    },
+    Timed(Timed),
+    Session {
+        stretch: Stretch,
+        gap: Micros,
+        longest: Micros,
+        /// The event times of its first and last record.
+        open: Option<(Micros, Micros)>,
+    },
 }
 
 /// One window of one series.
 #[derive(Debug)]
-pub struct SlidingWindow {
-    definition: Window,
+pub struct Window {
+    definition: Definition,
     name: Arc<str>,
-    columns: Vec<Column>,
-    records: u64,
+    needs: Needs,
+    values: usize,
+    records: Records,
+    /// Of the last record, if it is in a window that has not closed.
+    last: Option<Stamp>,
     rows: u64,
     /// A drift found since the last row of this window; it is marked on the next one.
     pub pending_drift: Option<Arc<Drift>>,
@@ -149,15 +121,33 @@ pub struct SlidingWindow {
     pub entry: Entry,
 }
 
-impl SlidingWindow {
+impl Window {
     /// An empty window over so many values.
-    pub fn new(definition: &Window, values: usize) -> Self {
-        let columns = (0..values).map(|_| Column::new(definition.size as usize)).collect();
+    pub fn new(definition: &Definition, values: usize) -> Self {
+        let needs = Needs::of(definition);
+        let stretch = || Stretch::new(needs, values);
+        let records = match definition.shape {
+            Shape::Count { size, slide } if size == slide => {
+                Records::Filling { stretch: stretch(), size, records: 0 }
+            }
+            Shape::Count { size, slide } => {
+                Records::Sliding(Sliding::new(size, slide, needs, values))
+            }
+            Shape::Time { .. } => {
+                Records::Timed(Timed::new(hops_of(definition.shape), needs, values))
+            }
+            Shape::Session { gap_ms, size_ms_max } => {
+                let (gap, longest) = (micros(gap_ms), micros(size_ms_max));
+                Records::Session { stretch: stretch(), gap, longest, open: None }
+            }
+        };
         Self {
             name: definition.name.as_str().into(),
             definition: definition.clone(),
-            columns,
-            records: 0,
+            needs,
+            values,
+            records,
+            last: None,
             rows: 0,
             pending_drift: None,
             entry: Entry::default(),
@@ -171,150 +161,225 @@ impl SlidingWindow {
 
     /// The names of a row's values: each feature of each value, such as `cpu.mean`.
     pub fn features(&self, values: &[Arc<str>]) -> Arc<[Arc<str>]> {
-        let names = values.iter().flat_map(|value| {
-            self.definition
-                .features
-                .iter()
-                .map(move |feature| Arc::from(format!("{value}.{}", feature.name())))
-        });
-        names.collect()
+        let features = &self.definition.features;
+        let named = |value| features.iter().map(move |f| Arc::from(format!("{value}.{f}")));
+        values.iter().flat_map(named).collect()
     }
 
-    /// Takes a record in. If a row is due, writes its values into `row` and returns its number.
-    pub fn push(&mut self, record: &[f64], row: &mut Vec<f64>) -> Option<u64> {
-        let size = self.definition.size as usize;
-        for (column, value) in self.columns.iter_mut().zip(record) {
-            column.push(*value, size);
+    /// If event time `event_at` has reached the end of a window with records, closes it, and writes its features into
+    /// `row`. To be called until there is none, before a record of that event time is added, and when the series'
+    /// event time is known to have come so far without one.
+    pub fn close(&mut self, event_at: Micros, row: &mut Vec<f64>) -> Option<Closed> {
+        let features = &self.definition.features;
+        let mut imputed = false;
+        let row_at = match &mut self.records {
+            Records::Sliding(_) | Records::Filling { .. } => return None,
+            Records::Timed(timed) => timed.close(event_at, |whole, end| {
+                row.clear();
+                whole.features(features, end, row);
+                imputed = whole.imputed;
+            })?,
+            Records::Session { stretch, gap, longest, open } => {
+                let (first_at, last_at) = (*open)?;
+                if session_end(first_at, last_at, *gap, *longest) > event_at {
+                    return None;
+                }
+                row.clear();
+                stretch.features(features, last_at, row);
+                imputed = stretch.imputed;
+                stretch.clear();
+                *open = None;
+                last_at
+            }
+        };
+        let stamp = if self.due_at().is_none() { self.last.take() } else { self.last.clone() }?;
+        Some(self.closed(row_at, stamp, imputed, row))
+    }
+
+    /// Takes in the next record; its values are NaN where missing.
+    pub fn add(&mut self, stamp: &Stamp, values: &[f64]) {
+        let (at, imputed) = (stamp.event_at, stamp.imputed);
+        match &mut self.records {
+            Records::Sliding(sliding) => sliding.add(at, imputed, values),
+            Records::Filling { stretch, records, .. } => {
+                stretch.add(at, imputed, values, self.needs);
+                *records += 1;
+            }
+            Records::Timed(timed) => timed.add(at, imputed, values),
+            Records::Session { stretch, open, .. } => {
+                stretch.add(at, imputed, values, self.needs);
+                *open = Some((open.map_or(at, |(first_at, _)| first_at), at));
+            }
         }
-        self.records += 1;
-        let full = u64::from(self.definition.size);
-        if self.records < full
-            || !(self.records - full).is_multiple_of(u64::from(self.definition.slide))
-        {
-            return None;
-        }
+        self.last = Some(stamp.clone());
+    }
+
+    /// If the record just added has filled a window by count, writes its features into `row`.
+    pub fn full(&mut self, row: &mut Vec<f64>) -> Option<Closed> {
+        let features = &self.definition.features;
+        let row_at = self.last.as_ref()?.event_at;
+        let imputed = match &mut self.records {
+            Records::Sliding(sliding) if sliding.is_due() => {
+                row.clear();
+                sliding.features(features, row_at, row);
+                sliding.imputed()
+            }
+            Records::Filling { stretch, size, records } if records == size => {
+                row.clear();
+                stretch.features(features, row_at, row);
+                let imputed = stretch.imputed;
+                stretch.clear();
+                *records = 0;
+                imputed
+            }
+            _ => return None,
+        };
+        let stamp = self.last.take()?;
+        Some(self.closed(row_at, stamp, imputed, row))
+    }
+
+    /// The row that says that nothing comes any more: without values, at the time of the stamp.
+    pub fn no_data(&mut self, stamp: Stamp, row: &mut Vec<f64>) -> Closed {
         row.clear();
-        for column in &self.columns {
-            row.extend(self.definition.features.iter().map(|feature| column.feature(*feature)));
-        }
+        row.resize(self.values * self.definition.features.len(), f64::NAN);
+        self.closed(stamp.event_at, stamp, false, row)
+    }
+
+    fn closed(&mut self, event_at: Micros, stamp: Stamp, imputed: bool, row: &mut [f64]) -> Closed {
         // An overflow of a sum is no number that could be scored; it counts as missing.
         row.iter_mut().filter(|v| !v.is_finite()).for_each(|v| *v = f64::NAN);
         self.rows += 1;
-        Some(self.rows)
+        Closed { number: self.rows, event_at, stamp, imputed }
+    }
+
+    /// The event time at which [`close`](Self::close) has something to close; none if no record waits for that.
+    pub fn due_at(&self) -> Option<Micros> {
+        match &self.records {
+            Records::Sliding(_) | Records::Filling { .. } => None,
+            Records::Timed(timed) => timed.due_at(),
+            Records::Session { gap, longest, open, .. } => {
+                open.map(|(first_at, last_at)| session_end(first_at, last_at, *gap, *longest))
+            }
+        }
     }
 
     /// The window by a changed definition: the same if it did not change, else anew, counting its rows on.
-    pub fn redefined(self, definition: &Window, values: usize) -> Self {
+    pub fn redefined(self, definition: &Definition, values: usize) -> Self {
         if self.definition == *definition {
             return self;
         }
         Self { rows: self.rows, ..Self::new(definition, values) }
     }
 
+    /// The window over more values, counting its rows on. By count it starts anew; over time, and in a session, the
+    /// records so far have none of the new values.
+    pub fn widened(mut self, values: usize) -> Self {
+        match &mut self.records {
+            Records::Sliding(_) | Records::Filling { .. } => {
+                return Self { rows: self.rows, ..Self::new(&self.definition, values) };
+            }
+            Records::Timed(timed) => timed.widen(values),
+            Records::Session { stretch, .. } => stretch.widen(self.needs, values),
+        }
+        Self { values, entry: Entry::default(), ..self }
+    }
+
+    /// The most bytes that it takes, whatever the records; the tags of the last one come on top.
+    pub fn bytes(&self) -> usize {
+        let Self { needs, values, .. } = *self;
+        let of_records = match self.definition.shape {
+            Shape::Count { size, slide } if size != slide => {
+                Sliding::bytes_max(size, needs, values)
+            }
+            Shape::Count { .. } | Shape::Session { .. } => Stretch::bytes_max(needs, values),
+            shape @ Shape::Time { .. } => Timed::bytes_max(hops_of(shape), needs, values),
+        };
+        let features = size_of_val(&*self.definition.features);
+        size_of::<Self>() + features + 2 * self.name.len() + of_records
+    }
+
     /// Appends what it knows to a saved state; its definition is not part of it.
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
-        encoding::put(&(self.records, self.rows, &self.pending_drift), out);
-        for column in &self.columns {
-            let Column { values, next, present, mean, m2, .. } = column;
-            encoding::put(&(values, next, present, mean, m2), out);
+        encoding::put(&(self.rows, &self.pending_drift, &self.last), out);
+        match &self.records {
+            Records::Sliding(sliding) => sliding.encode(out),
+            Records::Filling { stretch, records, .. } => {
+                encoding::put(records, out);
+                stretch.encode(out);
+            }
+            Records::Timed(timed) => timed.encode(out),
+            Records::Session { stretch, open, .. } => {
+                encoding::put(open, out);
+                stretch.encode(out);
+            }
         }
     }
 
-    /// Reads what [`SlidingWindow::encode`] wrote of a window by this definition over so many values.
+    /// Reads what [`Window::encode`] wrote of a window by this definition over so many values.
     pub(crate) fn decode(
-        definition: &Window,
+        definition: &Definition,
         values: usize,
         bytes: &mut &[u8],
     ) -> Result<Self, DecodeError> {
+        // Of no values at first: those that are claimed must be there.
         let mut window = Self::new(definition, 0);
-        (window.records, window.rows, window.pending_drift) = encoding::take(bytes)?;
-        // A window that was widened or redefined counts its records anew, and its rows on.
-        let plausible = window.records <= COUNT_MAX && window.rows <= COUNT_MAX;
-        encoding::ensure(plausible, "number of a window's rows")?;
-        for _ in 0..values {
-            window.columns.push(Column::decode(definition.size as usize, bytes)?);
+        window.values = values;
+        (window.rows, window.pending_drift, window.last) = encoding::take(bytes)?;
+        encoding::ensure(window.rows <= COUNT_MAX, "number of a window's rows")?;
+        let needs = window.needs;
+        match (&mut window.records, definition.shape) {
+            (Records::Sliding(sliding), Shape::Count { size, slide }) => {
+                *sliding = Sliding::decode(size, slide, needs, values, bytes)?;
+            }
+            (Records::Filling { stretch, size, records }, _) => {
+                *records = encoding::take(bytes)?;
+                encoding::ensure(*records < *size, "number of a window's records")?;
+                *stretch = Stretch::decode(needs, values, bytes)?;
+            }
+            (Records::Session { stretch, open, .. }, _) => {
+                *open = encoding::take(bytes)?;
+                *stretch = Stretch::decode(needs, values, bytes)?;
+            }
+            (Records::Timed(timed), shape) => {
+                *timed = Timed::decode(hops_of(shape), needs, values, bytes)?;
+            }
+            _ => {}
         }
+        let stamped = window.due_at().is_none() || window.last.is_some();
+        encoding::ensure(stamped, "last record of a window")?;
         Ok(window)
-    }
-
-    /// The window over more values, counting its rows on.
-    pub fn widened(&self, values: usize) -> Self {
-        Self { rows: self.rows, ..Self::new(&self.definition, values) }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
+/// When a session ends, if no more records come.
+fn session_end(first_at: Micros, last_at: Micros, gap: Micros, longest: Micros) -> Micros {
+    last_at.saturating_add(gap).min(first_at.saturating_add(longest))
+}
 
-    use super::*;
+fn hops_of(shape: Shape) -> Hops {
+    let Shape::Time { size_ms, hop_ms, offset_ms } = shape else {
+        return Hops { hop: 1_000, offset: 0, panes: 1 };
+    };
+    let panes = (size_ms / hop_ms.max(1)).clamp(1, i64::MAX as u64) as i64;
+    Hops { hop: micros(hop_ms.max(1)), offset: micros(offset_ms), panes }
+}
 
-    const ALL: [Aggregate; 7] = [
-        Aggregate::Last,
-        Aggregate::Count,
-        Aggregate::Sum,
-        Aggregate::Mean,
-        Aggregate::Min,
-        Aggregate::Max,
-        Aggregate::Std,
-    ];
+fn micros(ms: u64) -> Micros {
+    i64::try_from(ms).unwrap_or(i64::MAX).saturating_mul(1_000)
+}
 
-    /// The features by rescanning the window.
-    fn rescan(window: &[f64], aggregate: Aggregate) -> f64 {
-        let present: Vec<f64> = window.iter().copied().filter(|v| !v.is_nan()).collect();
-        let n = present.len() as f64;
-        let mean = present.iter().sum::<f64>() / n;
-        match aggregate {
-            Aggregate::Count => n,
-            _ if present.is_empty() => f64::NAN,
-            Aggregate::Last => *window.last().unwrap(),
-            Aggregate::Sum => present.iter().sum(),
-            Aggregate::Mean => mean,
-            Aggregate::Min => present.iter().copied().fold(f64::INFINITY, f64::min),
-            Aggregate::Max => present.iter().copied().fold(f64::NEG_INFINITY, f64::max),
-            Aggregate::Std => {
-                (present.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / n).sqrt()
-            }
-        }
-    }
+fn seconds(from: Micros, to: Micros) -> f64 {
+    to.saturating_sub(from) as f64 / 1e6
+}
 
-    proptest! {
-        #[test]
-        fn features_equal_a_rescan_of_the_window(
-            values in prop::collection::vec(prop_oneof![4 => -1e3..1e3f64, 1 => Just(f64::NAN)], 1..200),
-            size in 2u32..20,
-            slide in 1u32..5,
-        ) {
-            let definition =
-                Window { name: "w".into(), size, slide: slide.min(size), features: ALL.to_vec() };
-            let mut window = SlidingWindow::new(&definition, 1);
-            let mut row = vec![];
-            let mut numbers = vec![];
-            for end in 1..=values.len() {
-                let Some(number) = window.push(&values[end - 1..end], &mut row) else { continue };
-                numbers.push(number);
-                for (aggregate, found) in ALL.into_iter().zip(&row) {
-                    let expected = rescan(&values[end - size as usize..end], aggregate);
-                    prop_assert!(
-                        (expected - found).abs() < 1e-4 || expected.is_nan() && found.is_nan(),
-                        "{aggregate:?}: {found}, not {expected}"
-                    );
-                }
-            }
-            let due = (values.len() as u64 + 1).saturating_sub(size.into()).div_ceil(slide.min(size).into());
-            prop_assert_eq!(numbers, (1..=due).collect::<Vec<_>>());
-        }
-    }
+/// What a counter has risen from one reading to the next: after a reset, what it has come to since.
+fn step(before: f64, after: f64) -> f64 {
+    if after >= before { after - before } else { after }
+}
 
-    #[test]
-    fn a_spread_that_left_leaves_nothing_behind() {
-        let definition =
-            Window { name: "w".into(), size: 4, slide: 1, features: vec![Aggregate::Std] };
-        let mut window = SlidingWindow::new(&definition, 1);
-        let mut row = vec![];
-        for value in [1e6, -1e6, 1e6, 0.1, 0.1, 0.1, 0.1, 0.1] {
-            window.push(&[value], &mut row);
-        }
-        assert_eq!(row, [0.0]);
+/// Makes room for so many in all, in powers of two: a limit that is one is never passed.
+fn make_room<T>(all: &mut Vec<T>, len: usize) {
+    if all.capacity() < len {
+        all.reserve_exact(len.next_power_of_two() - all.len());
     }
 }

@@ -6,6 +6,7 @@ mod channel;
 mod detector;
 mod regular;
 mod stream;
+mod window;
 
 use std::collections::BTreeMap;
 
@@ -16,7 +17,8 @@ pub use channel::{Channel, ChannelKind};
 pub use detector::{Detector, Direction, DriftPolicy, QuietTime, Threshold};
 pub use regular::{GapPolicy, SEASON_ROWS_MAX};
 use stream::records_topic;
-pub use stream::{Aggregate, DEFAULT_STREAM, DriftTest, Format, LatePolicy, Stream, Window};
+pub use stream::{DEFAULT_STREAM, DriftTest, Format, LatePolicy, Stream};
+pub use window::{Aggregate, Percentile, Shape, UnknownFeature, Window};
 
 /// A definition that can't be; says which and what would be right.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

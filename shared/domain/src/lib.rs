@@ -15,7 +15,8 @@ pub mod track;
 pub use definition::{
     Aggregate, Algorithm, Channel, ChannelKind, Combine, Definition, Definitions, Detector,
     Direction, DriftPolicy, DriftTest, Format, GapPolicy, Invalid, Kind, LatePolicy, Layout,
-    Limits, Parameter, QuietTime, Skip, Source, Stream, Threshold, Window,
+    Limits, Parameter, Percentile, QuietTime, Shape, Skip, Source, Stream, Threshold,
+    UnknownFeature, Window,
 };
 pub use finding::{
     Alert, AlertState, Anomaly, Contribution, Drift, Finding, Muted, Phase, Score, ScoreBatch,

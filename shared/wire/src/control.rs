@@ -1,14 +1,16 @@
 //! Definitions, as the `control` log holds them.
 
 use domain::{
-    Aggregate, Algorithm, Channel, ChannelKind, Combine, Definition, Detector, Direction,
-    DriftPolicy, DriftTest, Format, GapPolicy, Kind, LatePolicy, Layout, Limits, Micros, QuietTime,
-    Skip, Source, Stream, Threshold, Window,
+    Algorithm, Channel, ChannelKind, Combine, Definition, Detector, Direction, DriftPolicy,
+    DriftTest, Format, GapPolicy, Kind, LatePolicy, Layout, Limits, Micros, QuietTime, Skip,
+    Source, Stream, Threshold,
 };
 use prost::Message as _;
 use v1::control_entry::Entry;
 
 use crate::{DecodeError, EVENT_VERSION, check_version, decode, malformed, v1};
+
+mod window;
 
 const NAME: &str = "ControlEntry";
 
@@ -103,16 +105,7 @@ fn encode_stream(s: &Stream) -> v1::StreamDefinition {
             Some(LatePolicy::Refuse) => v1::LatePolicy::Refuse,
         }
         .into(),
-        windows: s
-            .windows
-            .iter()
-            .map(|w| v1::WindowDefinition {
-                name: w.name.clone(),
-                size: w.size,
-                slide: w.slide,
-                features: w.features.iter().map(|f| encode_aggregate(*f).into()).collect(),
-            })
-            .collect(),
+        windows: s.windows.iter().map(window::encode).collect(),
         drift_tests: s.drift.iter().map(|t| encode_test(*t).into()).collect(),
         drift_confidence: s.drift_confidence,
         interval_ms: s.interval_ms,
@@ -158,18 +151,7 @@ fn decode_stream(s: v1::StreamDefinition) -> Result<Stream, DecodeError> {
     };
     let gaps = decode_gaps(s.gaps(), s.gap_value);
     let drift = s.drift_tests().map(decode_test).collect::<Result<_, _>>()?;
-    let windows = s
-        .windows
-        .iter()
-        .map(|w| {
-            Ok(Window {
-                name: w.name.clone(),
-                size: w.size,
-                slide: w.slide,
-                features: w.features().map(decode_aggregate).collect::<Result<_, _>>()?,
-            })
-        })
-        .collect::<Result<_, DecodeError>>()?;
+    let windows = s.windows.iter().map(window::decode).collect::<Result<_, _>>()?;
     let text = |s: String| (!s.is_empty()).then_some(s);
     Ok(Stream {
         name: s.name,
@@ -197,31 +179,6 @@ fn decode_stream(s: v1::StreamDefinition) -> Result<Stream, DecodeError> {
         series_ttl_ms: s.series_ttl_ms,
         series_max: s.series_max,
         record_ids: s.record_ids,
-    })
-}
-
-fn encode_aggregate(aggregate: Aggregate) -> v1::Aggregate {
-    match aggregate {
-        Aggregate::Last => v1::Aggregate::Last,
-        Aggregate::Count => v1::Aggregate::Count,
-        Aggregate::Sum => v1::Aggregate::Sum,
-        Aggregate::Mean => v1::Aggregate::Mean,
-        Aggregate::Min => v1::Aggregate::Min,
-        Aggregate::Max => v1::Aggregate::Max,
-        Aggregate::Std => v1::Aggregate::Std,
-    }
-}
-
-fn decode_aggregate(aggregate: v1::Aggregate) -> Result<Aggregate, DecodeError> {
-    Ok(match aggregate {
-        v1::Aggregate::Last => Aggregate::Last,
-        v1::Aggregate::Count => Aggregate::Count,
-        v1::Aggregate::Sum => Aggregate::Sum,
-        v1::Aggregate::Mean => Aggregate::Mean,
-        v1::Aggregate::Min => Aggregate::Min,
-        v1::Aggregate::Max => Aggregate::Max,
-        v1::Aggregate::Std => Aggregate::Std,
-        v1::Aggregate::Unspecified => return Err(malformed(NAME, "unknown window feature")),
     })
 }
 

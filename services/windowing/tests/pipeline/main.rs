@@ -6,6 +6,7 @@
 mod loss;
 mod restart;
 mod time;
+mod windows;
 mod world;
 
 use domain::{Item, LOG_TIME_END, Reason};

@@ -10,9 +10,26 @@ use crate::{
 
 /// Everything that happens to windowing: lateness, late rows, windows, drift, ticks, refusals, changed definitions.
 fn story() -> World {
-    let window = "late = \"score\"\nwindows = [{ name = \"w\", size = 30, slide = 7, features = [\"mean\"] }]";
-    let regular = "[[streams]]\nname = \"regular\"\ntopic = \"regular\"\ninterval_ms = 2\n\
-        gaps = \"seasonal\"\nseason_ms = 20\nno_data_after = 9\nseries_ttl_ms = 24\nrecord_ids = 2\n";
+    let window = r#"late = "score"
+windows = [
+        { name = "w", size = 30, slide = 7, features = ["mean", "p90", "rate", "distinct"] },
+        { name = "hops", size_ms = 20, hop_ms = 4, features = ["std", "p50", "delta"] },
+        { name = "runs", gap_ms = 2, size_ms_max = 30, features = ["count", "since_last"] },
+    ]"#;
+    let regular = r#"[[streams]]
+        name = "regular"
+        topic = "regular"
+        interval_ms = 2
+        gaps = "seasonal"
+        season_ms = 20
+        no_data_after = 9
+        series_ttl_ms = 24
+        record_ids = 2
+        windows = [
+            { name = "w", size = 3, features = ["sum"] },
+            { name = "hops", size_ms = 8, hop_ms = 4, features = ["mean"] },
+        ]
+    "#;
     let mut world =
         World::new(&format!("{}{regular}", stream(&format!("lateness_ms = 8\n{window}"))), 2);
     world.config.features_max = 2;
@@ -30,7 +47,10 @@ fn story() -> World {
         }
         match at % 100 {
             10 => world.tick("records/0", at * 1000),
-            20 | 60 => world.tick("records/1", (at - 3) * 1000),
+            20 | 60 | 80 => {
+                let others = ["records/0", "records/1", "regular/0", "regular/1"];
+                others.into_iter().for_each(|source| world.tick(source, (at - 3) * 1000));
+            }
             30 => world.send(&[Rec { values: vec![("a", 1.0), ("b", 2.0)], ..rec(at, 0.0) }]),
             40 => {
                 world.append("records.accepted", vec![0xff]);
@@ -41,6 +61,8 @@ fn story() -> World {
     }
     world.tick("records/0", LOG_TIME_END);
     world.tick("records/1", LOG_TIME_END);
+    world.tick("regular/0", LOG_TIME_END);
+    world.tick("regular/1", LOG_TIME_END);
     world
 }
 

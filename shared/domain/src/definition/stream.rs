@@ -1,10 +1,10 @@
-//! Streams: named kinds of record, their windows and their drift tests.
+//! Streams: named kinds of record, and their drift tests.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{GapPolicy, Invalid, check_name, invalid};
+use super::{GapPolicy, Invalid, Window, check_name, invalid};
 
 /// How a stream's messages are read.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -41,56 +41,6 @@ pub enum LatePolicy {
     Score,
     /// Refused with reason LATE.
     Refuse,
-}
-
-/// A feature of a window, kept current at constant amortised cost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Aggregate {
-    /// The newest value.
-    Last,
-    /// How many values are present.
-    Count,
-    /// Sum.
-    Sum,
-    /// Arithmetic mean.
-    Mean,
-    /// Smallest.
-    Min,
-    /// Largest.
-    Max,
-    /// Population standard deviation.
-    Std,
-}
-
-impl Aggregate {
-    /// The name, as in definitions and in feature names (`cpu.mean`).
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Last => "last",
-            Self::Count => "count",
-            Self::Sum => "sum",
-            Self::Mean => "mean",
-            Self::Min => "min",
-            Self::Max => "max",
-            Self::Std => "std",
-        }
-    }
-}
-
-/// A sliding window over a number of records of a series.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Window {
-    /// Its name within the stream; a detector names it.
-    pub name: String,
-    /// How many records it spans, 2 to 100,000.
-    pub size: u32,
-    /// A row is made every so many records, once it is full; 1 to `size`.
-    #[serde(default = "one")]
-    pub slide: u32,
-    /// What is computed of each value of the stream, in this order.
-    pub features: Vec<Aggregate>,
 }
 
 /// A test for drift, run on each value of a series.
@@ -235,21 +185,7 @@ impl Stream {
             return invalid(what("format.values"), format!("{name:?} is not among the features"));
         }
         for window in &self.windows {
-            let what =
-                |field: &str| format!("stream {:?}, window {:?}, {field}", self.name, window.name);
-            check_name("window", &window.name)?;
-            if !(2..=100_000).contains(&window.size) {
-                return invalid(what("size"), "must be from 2 to 100000");
-            }
-            if !(1..=window.size).contains(&window.slide) {
-                return invalid(what("slide"), "must be from 1 to size");
-            }
-            if window.features.is_empty() {
-                return invalid(what("features"), "at least one is needed");
-            }
-            if has_repeats(&window.features) {
-                return invalid(what("features"), "one stands twice");
-            }
+            window.check(&self.name)?;
         }
         if has_repeats(&self.windows.iter().map(|window| &window.name).collect::<Vec<_>>()) {
             return invalid(what("windows"), "two have the same name");
@@ -258,13 +194,10 @@ impl Stream {
     }
 }
 
-fn has_repeats<T: PartialEq>(all: &[T]) -> bool {
+pub(super) fn has_repeats<T: PartialEq>(all: &[T]) -> bool {
     all.iter().enumerate().any(|(at, one)| all[..at].contains(one))
 }
 
-fn one() -> u32 {
-    1
-}
 pub(super) fn records_topic() -> String {
     "records".into()
 }

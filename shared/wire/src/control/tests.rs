@@ -1,10 +1,40 @@
 //! Definitions survive their encoding.
 
+use domain::{Aggregate, Shape, Window};
+
 use super::*;
 
 fn check(definition: Definition) {
     let back = decode_definition(&encode_definition(&definition, 5)).unwrap();
     assert_eq!(back, definition);
+}
+
+/// One of each shape, with every feature there is.
+fn windows() -> Vec<Window> {
+    let names = "last p50 count sum mean min max std delta rate p99.9 distinct since_last p0.0001";
+    let shapes = [
+        Shape::Count { size: 10, slide: 5 },
+        Shape::Time { size_ms: 60_000, hop_ms: 10_000, offset_ms: 7 },
+        Shape::Session { gap_ms: 30_000, size_ms_max: 3_600_000 },
+    ];
+    let window = |(number, shape)| Window {
+        name: format!("w{number}"),
+        shape,
+        features: names.split(' ').map(|name| name.parse::<Aggregate>().unwrap()).collect(),
+    };
+    shapes.into_iter().enumerate().map(window).collect()
+}
+
+#[test]
+fn a_window_that_is_two_or_asks_for_an_unknown_quantile_is_refused() {
+    let good = window::encode(&windows()[1]);
+    assert!(window::decode(&good).is_ok());
+    let check = |bad: v1::WindowDefinition| assert!(window::decode(&bad).is_err(), "{bad:?}");
+    check(v1::WindowDefinition { gap_ms: 1, ..good.clone() });
+    check(v1::WindowDefinition { size: 1, ..good.clone() });
+    check(v1::WindowDefinition { quantiles_ppm: vec![500_000], ..good.clone() });
+    check(v1::WindowDefinition { quantiles_ppm: vec![1_000_000; 3], ..good.clone() });
+    check(v1::WindowDefinition { features: vec![99], ..good });
 }
 
 #[test]
@@ -26,12 +56,7 @@ fn definitions_survive_their_encoding() {
         record_ids: 12,
         format: Format { record_id: Some("/id".into()), ..Format::default() },
         lateness_ms: 5,
-        windows: vec![Window {
-            name: "w".into(),
-            size: 10,
-            slide: 5,
-            features: vec![Aggregate::Mean, Aggregate::Std],
-        }],
+        windows: windows(),
         ..Stream::implicit()
     }));
     let mut vote = Algorithm::new(Kind::Ensemble);

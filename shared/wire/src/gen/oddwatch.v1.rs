@@ -875,21 +875,39 @@ pub struct Layout {
     #[prost(message, repeated, tag = "2")]
     pub sources: ::prost::alloc::vec::Vec<Source>,
 }
-/// A sliding window over a number of records of a series.
+/// A window over the records of a series: by count (size), by time (size_ms) or a session (gap_ms).
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WindowDefinition {
     /// Its name within the stream.
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
-    /// How many records it spans.
+    /// By count: how many records it spans.
     #[prost(uint32, tag = "2")]
     pub size: u32,
-    /// A row is made every so many records.
+    /// By count: a row is made every so many records.
     #[prost(uint32, tag = "3")]
     pub slide: u32,
     /// What is computed of each value.
     #[prost(enumeration = "Aggregate", repeated, tag = "4")]
     pub features: ::prost::alloc::vec::Vec<i32>,
+    /// By time: how long it is, in milliseconds of event time.
+    #[prost(uint64, tag = "5")]
+    pub size_ms: u64,
+    /// By time: a window ends every so often, in milliseconds.
+    #[prost(uint64, tag = "6")]
+    pub hop_ms: u64,
+    /// By time: ends are at whole numbers of hops after 1970 UTC plus so many milliseconds.
+    #[prost(uint64, tag = "7")]
+    pub offset_ms: u64,
+    /// A session: a record so many milliseconds after the one before begins the next one.
+    #[prost(uint64, tag = "8")]
+    pub gap_ms: u64,
+    /// A session: it is closed after so many milliseconds.
+    #[prost(uint64, tag = "9")]
+    pub size_ms_max: u64,
+    /// For each AGGREGATE_QUANTILE among the features, in their order: which one, in millionths.
+    #[prost(uint32, repeated, tag = "10")]
+    pub quantiles_ppm: ::prost::alloc::vec::Vec<u32>,
 }
 /// A named kind of record.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1163,6 +1181,16 @@ pub enum Aggregate {
     Max = 6,
     /// Population standard deviation.
     Std = 7,
+    /// A quantile: which one stands in quantiles_ppm.
+    Quantile = 8,
+    /// The last value present minus the first.
+    Delta = 9,
+    /// The increase of a counter per second.
+    Rate = 10,
+    /// How many different values are present.
+    Distinct = 11,
+    /// Seconds since the last value present.
+    SinceLast = 12,
 }
 impl Aggregate {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1179,6 +1207,11 @@ impl Aggregate {
             Self::Min => "AGGREGATE_MIN",
             Self::Max => "AGGREGATE_MAX",
             Self::Std => "AGGREGATE_STD",
+            Self::Quantile => "AGGREGATE_QUANTILE",
+            Self::Delta => "AGGREGATE_DELTA",
+            Self::Rate => "AGGREGATE_RATE",
+            Self::Distinct => "AGGREGATE_DISTINCT",
+            Self::SinceLast => "AGGREGATE_SINCE_LAST",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1192,6 +1225,11 @@ impl Aggregate {
             "AGGREGATE_MIN" => Some(Self::Min),
             "AGGREGATE_MAX" => Some(Self::Max),
             "AGGREGATE_STD" => Some(Self::Std),
+            "AGGREGATE_QUANTILE" => Some(Self::Quantile),
+            "AGGREGATE_DELTA" => Some(Self::Delta),
+            "AGGREGATE_RATE" => Some(Self::Rate),
+            "AGGREGATE_DISTINCT" => Some(Self::Distinct),
+            "AGGREGATE_SINCE_LAST" => Some(Self::SinceLast),
             _ => None,
         }
     }

@@ -201,7 +201,9 @@ impl Timed {
         // Each of the two stacks has come to stand on room for all panes, in powers of two.
         let panes = hops.panes as usize;
         let stacks = 2 * panes.next_power_of_two().max(4) * size_of::<Stretch>();
-        stacks + (panes + 3) * Stretch::bytes_max(needs, values)
+        // A spare one; and two to join them, if there is more than one.
+        let besides = if panes > 1 { 3 } else { 1 };
+        stacks + (panes + besides) * Stretch::bytes_max(needs, values)
     }
 
     pub(super) fn encode(&self, out: &mut Vec<u8>) {

@@ -303,6 +303,21 @@ impl State {
                 }
             },
         };
+        self.arrive(index, &named.key, &record, at, out);
+        // Also of a record that was refused: its series may have another definition since.
+        self.wakes.set(index, self.series[index].due_at());
+    }
+
+    /// A record of a series has come.
+    fn arrive(
+        &mut self,
+        index: usize,
+        key: &str,
+        record: &Record<'_>,
+        at: At<'_>,
+        out: &mut Output,
+    ) {
+        let row = record.row;
         let series = self.series.get_mut(index);
         let record_id = row.extras.as_ref().and_then(|extras| extras.record_id.as_deref());
         if record_id.is_some_and(|id| series.repeats.knows(id)) {
@@ -314,7 +329,7 @@ impl State {
         let late = arrival == Arrival::Late;
         if late && series.stream.late_policy() == LatePolicy::Refuse {
             let detail = format!("behind the watermark of series {:?}", &*series.key);
-            out.refusals.push(refusal(&named.key, &record, Reason::Late, detail));
+            out.refusals.push(refusal(key, record, Reason::Late, detail));
             self.counts.late_refused += 1;
             return;
         }
@@ -328,13 +343,12 @@ impl State {
         };
         *count += 1;
         if arrival == Arrival::Waits {
-            series.order.hold(&record);
+            series.order.hold(record);
             let held_rows_max = self.config.held_rows_max;
             self.release(index, at, out, |order| order.release(held_rows_max));
         } else {
-            self.leave(index, &record, late, at, out);
+            self.leave(index, record, late, at, out);
         }
-        self.wakes.set(index, self.series[index].due_at());
     }
 
     /// Lets go what need not wait any longer.

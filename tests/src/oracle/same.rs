@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::SeriesRef;
+use domain::{Definition, SeriesRef, Shape, Stream};
 
 use super::{
     ByPartition, Committed, Evidence, Faults, Refused, Told,
@@ -117,14 +117,19 @@ pub(super) fn name_of(series: &SeriesRef) -> Name {
 }
 
 /// Series of which, in either run, a row was late or stood in for a record, two rows have the same time, an anomaly
-/// was cleared in silence, or all was forgotten: where ticks may have decided. With no lateness rows leave in the order of arrival, which is the same in both.
+/// was cleared in silence, or all was forgotten, and those that are regular or have windows over time: where ticks may
+/// have decided. With no lateness rows leave in the order of arrival, which is the same in both.
 pub(super) fn decided_by_ticks(a: &Committed, b: &Committed) -> BTreeSet<Name> {
     let mut decided = BTreeSet::new();
     for committed in [a, b] {
         let anomalies = committed.anomalies.values().flatten().map(|told| &told.content);
         let silent = anomalies.filter(|anomaly| anomaly.silent);
         decided.extend(silent.map(|anomaly| name_of(&anomaly.series)));
-        let waits = waiting_streams(committed);
+        let waits = streams(committed, |stream| stream.lateness_ms > 0);
+        let by_count = |shape| matches!(shape, Shape::Count { .. });
+        let timed = streams(committed, |stream| {
+            stream.interval_ms > 0 || stream.windows.iter().any(|window| !by_count(window.shape))
+        });
         let mut times = BTreeSet::new();
         for item in committed.requested.values().flat_map(|told| flat::requested(told)) {
             let row = match item {
@@ -135,7 +140,7 @@ pub(super) fn decided_by_ticks(a: &Committed, b: &Committed) -> BTreeSet<Name> {
                 }
                 Flat::Row(row) => row,
             };
-            if !row.is_record() {
+            if !row.is_record() || timed.contains(&*row.series.stream) {
                 decided.insert(name_of(row.series));
             }
             if row.series.window.is_some() || !waits.contains(&*row.series.stream) {
@@ -155,11 +160,11 @@ pub(super) fn decided_by_ticks(a: &Committed, b: &Committed) -> BTreeSet<Name> {
     decided
 }
 
-/// Streams whose rows wait for older ones.
-fn waiting_streams(committed: &Committed) -> BTreeSet<String> {
+/// The streams of which this was so at any time.
+fn streams(committed: &Committed, is_so: impl Fn(&Stream) -> bool) -> BTreeSet<String> {
     let entries = committed.control.iter().map(|(_, entry)| &entry.content);
     let streams = entries.filter_map(|entry| match entry {
-        domain::Definition::Stream(stream) if stream.lateness_ms > 0 => Some(stream.name.clone()),
+        Definition::Stream(stream) if is_so(stream) => Some(stream.name.clone()),
         _ => None,
     });
     streams.collect()

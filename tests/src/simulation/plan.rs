@@ -261,9 +261,14 @@ fn window(number: usize, dice: &mut Dice) -> Window {
     let count = dice.between(1, 3);
     let features = names.iter().cycle().skip(first).take(count);
     let size = dice.between(2, 9);
-    // Over time, ticks decide when a window closes, and so which rows are late: the oracle's comparison of two logs
-    // does not know that yet.
-    let shape = Shape::Count { size: size as u32, slide: dice.between(1, size) as u32 };
+    let hop_ms = *dice.pick(&[10, 25, 40]);
+    let shape = match dice.below(5) {
+        0 => Shape::Time { size_ms: hop_ms, hop_ms, offset_ms: 0 },
+        1 => Shape::Time { size_ms: 4 * hop_ms, hop_ms, offset_ms: 7 },
+        2 => Shape::Session { gap_ms: hop_ms, size_ms_max: 150 },
+        3 => Shape::Count { size: size as u32, slide: size as u32 },
+        _ => Shape::Count { size: size as u32, slide: dice.between(1, size) as u32 },
+    };
     Window {
         name: format!("w{number}"),
         shape,

@@ -6,7 +6,7 @@ use std::{
     sync::{MutexGuard, PoisonError},
 };
 
-use super::{Shared, member::MemoryMember, state::State};
+use super::{Shared, cursor::Cursor, member::MemoryMember, state::State};
 use crate::{
     deadline::{self, Deadline},
     disk::Wanted,
@@ -105,6 +105,12 @@ impl MemoryMember {
         for partition in order {
             let Some(reading) = self.reading.get_mut(&partition) else { continue };
             let log = state.log(reading.topic, partition.number);
+            if let Some(first) = reading.cursor.lost(log) {
+                // Who replays what is kept asks for no more than that, and more may go meanwhile.
+                if reading.from_kept && first <= reading.replay_until {
+                    reading.cursor = Cursor::new(first);
+                }
+            }
             if let Some(first) = reading.cursor.lost(log) {
                 if gathered.messages > 0 {
                     return Ok(());

@@ -28,6 +28,8 @@ pub(super) struct Reading {
     pub(super) cursor: Cursor,
     /// What lies below is replay.
     pub(super) replay_until: Offset,
+    /// It was started at what was kept, whatever that was.
+    pub(super) from_kept: bool,
     /// Whether the end was told of since the last message.
     pub(super) told_at_end: bool,
 }
@@ -226,7 +228,9 @@ impl Member for MemoryMember {
         }
         let replay_until = committed.map_or(0, |committed| committed.offset);
         let cursor = Cursor::new(position);
-        let reading = Reading { topic, began: position, cursor, replay_until, told_at_end: false };
+        let from_kept = start == Start::Earliest;
+        let began = position;
+        let reading = Reading { topic, began, cursor, replay_until, from_kept, told_at_end: false };
         self.reading.insert(partition.clone(), reading);
         self.awaiting.remove(partition);
         Ok(())

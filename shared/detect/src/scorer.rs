@@ -6,6 +6,9 @@ use domain::{Algorithm, Micros, encoding::DecodeError};
 
 use crate::{calibration::Prior, novelty::Seen};
 
+/// A range reaches so many units at most: a level of hundreds has more than a double can hold.
+const UNITS_MAX: f64 = 1e30;
+
 /// What is scored: the values of one series at one time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Row<'a> {
@@ -175,7 +178,7 @@ impl Assessment {
 
     /// Sets the expected range of a value to so many units of deviation about the expected value.
     pub(crate) fn widen(&mut self, value: usize, units: f64) {
-        let (expected, reach) = (self.expected[value], units * self.scale[value]);
+        let (expected, reach) = (self.expected[value], units.min(UNITS_MAX) * self.scale[value]);
         self.lower[value] = expected - reach;
         self.upper[value] = expected + reach;
     }

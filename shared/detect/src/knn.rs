@@ -165,6 +165,26 @@ mod tests {
         }
     }
 
+    /// See tests/recorded/knn.py.
+    #[test]
+    fn it_is_what_scikit_learn_says() {
+        let lines = include_str!("../tests/recorded/knn.csv").lines().skip(1);
+        let rows: Vec<Vec<f64>> = lines
+            .map(|line| line.split(',').map(|text| text.parse().expect("a number")).collect())
+            .collect();
+        let (window, asked) = rows.split_at(150);
+        assert_eq!(asked.len(), 60);
+        for (mean, place) in [(1.0, 4), (0.0, 5)] {
+            let algorithm = Algorithm::new(domain::Kind::Knn).with("window", 150.0).with("k", 7.0);
+            let mut model = Knn::new(&algorithm.with("mean", mean), 4, 0);
+            window.iter().for_each(|row| model.points.store(&row[..4]));
+            for row in asked {
+                let found = libm::expm1(score(&model, &row[..4]).raw);
+                assert!((found / row[place] - 1.0).abs() < 1e-5, "{found} {row:?}");
+            }
+        }
+    }
+
     #[test]
     fn far_from_all_is_odd_and_the_value_is_named() {
         let mut model = Knn::new(&Algorithm::new(domain::Kind::Knn), 2, 0);

@@ -12,6 +12,7 @@ use crate::{
     Assessment, Autoencoder, Discord, Ensemble, Ewma, Fusion, HalfSpaceTrees, IsolationForest, Knn,
     Lesinn, Loda, Lof, Mahalanobis, Novelty, OneClassSvm, RandomCutForest, RobustZ, Seasonal,
     SpectralResidual,
+    nearest::Search,
     scorer::{Levels, Row, Scorer},
 };
 
@@ -65,6 +66,19 @@ macro_rules! models {
             /// Learns a row; `seen` is what [`score`](Self::score) has just said of it.
             pub fn learn(&mut self, row: Row<'_>, seen: &Assessment) {
                 match self { $(Self::$kind(model) => model.learn(row, seen),)+ }
+            }
+
+            /// Puts into `out.nearest` the nearest row to this one of those it remembers, if it does;
+            /// `out` is what [`score`](Self::score) has just said of the row.
+            pub fn nearest(&self, row: Row<'_>, out: &mut Assessment) {
+                let Assessment { scale, nearest: found, .. } = out;
+                found.prepare(scale.len());
+                self.remembered(row, &mut Search { row: row.values, scale, found });
+            }
+
+            /// Offers the rows that it remembers.
+            pub(crate) fn remembered(&self, row: Row<'_>, search: &mut Search<'_>) {
+                match self { $(Self::$kind(model) => model.remembered(row, search),)+ }
             }
 
             /// How many rows it has learned.

@@ -14,6 +14,7 @@ use crate::{
     Assessment,
     calibration::Prior,
     gate::{GATE_ROWS, Gate, USUAL_FROM, raised},
+    nearest::Search,
     points::Points,
     scorer::{Levels, Row, Scorer, level_of},
     standard::{Standard, Standards},
@@ -87,6 +88,10 @@ impl Scorer for Knn {
         self.standards.learn(row.values);
         self.points.follow(&self.standards);
         self.points.store(row.values);
+    }
+
+    fn remembered(&self, _: Row<'_>, search: &mut Search<'_>) {
+        self.points.offer(search);
     }
 
     fn rows(&self) -> u64 {

@@ -10,7 +10,7 @@ use domain::{
 
 use crate::{
     Assessment, Autoencoder, Discord, Ensemble, Ewma, Fusion, HalfSpaceTrees, IsolationForest, Knn,
-    Lesinn, Loda, Lof, Mahalanobis, Novelty, OneClassSvm, RandomCutForest, RobustZ, Seasonal,
+    Lesinn, Loda, Lof, Mahalanobis, Novelty, OneClassSvm, Pca, RandomCutForest, RobustZ, Seasonal,
     SpectralResidual,
     nearest::Search,
     scorer::{Levels, Row, Scorer},
@@ -152,6 +152,7 @@ models! {
     SpectralResidual [("window" = 64), ("window" = 256)],
     Discord [("length" = 12, "history" = 160), ("length" = 10, "history" = 256, "flat" = 0.1)],
     Autoencoder [("hidden" = 3), ("hidden" = 2, "shingle" = 1, "rate" = 0.05)],
+    Pca [("horizon" = 100), ("components" = 1)],
     Ensemble [],
 }
 

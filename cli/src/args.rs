@@ -9,6 +9,7 @@ use crate::{
     assembly::{Service, open_exchange},
     demo::DemoArgs,
     eval::EvalArgs,
+    explain::ExplainArgs,
     failure::Failure,
     publish::PublishArgs,
     score::ScoreArgs,
@@ -69,6 +70,8 @@ enum Command {
     Score(ScoreArgs),
     /// Measures a detector: on labelled series, under changes, on noise.
     Eval(EvalArgs),
+    /// Says why one row of a CSV file scores as it does.
+    Explain(ExplainArgs),
     /// Looks for the algorithm and parameters that suit the series of a CSV file best.
     Tune(TuneArgs),
     /// Publishes records through the front door of a running process.
@@ -95,6 +98,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Demo(args) => services::demo(&args),
         Command::Score(args) => crate::score::run(&args),
         Command::Eval(args) => crate::eval::run(&args),
+        Command::Explain(args) => crate::explain::run(&args),
         Command::Tune(args) => crate::tune::run(&args),
         Command::Publish(args) => Ok(crate::publish::run(&args)?),
         Command::Alerts(args) => services::until_signal(|stop| {

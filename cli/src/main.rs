@@ -5,6 +5,7 @@ mod args;
 mod assembly;
 mod demo;
 mod eval;
+mod explain;
 mod failure;
 mod publish;
 mod score;

@@ -58,6 +58,49 @@ fn a_tuned_definition_can_be_pasted() {
 }
 
 #[test]
+fn a_row_is_explained() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("two.csv");
+    let row = |row: u64| {
+        let saw = |step: u64| (row * step % 101) as f64 / 10.0;
+        format!("{},{},{}\n", 60 * row, saw(37), saw(59) + if row == 500 { 90.0 } else { 0.0 })
+    };
+    let lines: String = (0..600).map(row).collect();
+    fs::write(&file, format!("time,calm,odd\n{lines}")).expect("it can be written");
+    let explain = |args: &[&str]| {
+        let ended = run(&[&["explain", text(&file), "--output", "json"][..], args].concat());
+        assert_eq!(ended.status, Some(0), "{ended:?}");
+        serde_json::from_str::<serde_json::Value>(&ended.stdout).expect("JSON")
+    };
+    let by_row = explain(&["--row", "501"]);
+    assert_eq!(by_row["is_anomaly"], true, "{by_row}");
+    assert_eq!(explain(&["--at", "30000"]), by_row);
+    assert_eq!(explain(&["--at", "1970-01-01T08:20:00Z", "--series", "two"]), by_row);
+    let number = |value: &serde_json::Value| value.as_f64().expect("a number");
+    assert!(number(&by_row["values"][1]["share"]) > 0.9, "{by_row}");
+    assert!(number(&by_row["values"][1]["nearest"]) < 11.0, "{by_row}");
+    assert!(by_row["base"].is_null() && by_row["values"][1]["added"].is_null(), "{by_row}");
+    for method in ["shap", "lime"] {
+        let found = explain(&["--row", "501", "--method", method, "--detector", "mahalanobis"]);
+        let added = |value: usize| number(&found["values"][value]["added"]);
+        assert!(added(1) > 5.0 * added(0).abs(), "{method}: {found}");
+        assert!(found["values"][1]["nearest"].is_null(), "it keeps no rows: {found}");
+    }
+    let shown = run(&["explain", text(&file), "--row", "501"]).stdout;
+    let head = |line: &str| line.starts_with("value") && line.ends_with("nearest");
+    assert!(shown.contains(": odd; raw score") && shown.lines().any(head), "{shown}");
+    for (args, words) in [
+        (&["--row", "601"][..], "there is no row 601; there are 600"),
+        (&["--at", "7"], "the nearest is at 1970-01-01T00:00:00.000Z"),
+        (&["--row", "1", "--series", "x"], "has no series \"x\""),
+        (&[], "--row <N>|--at <TIME>"),
+    ] {
+        let ended = run(&[&["explain", text(&file)][..], args].concat());
+        assert!(ended.status == Some(2) && ended.stderr.contains(words), "{words}: {ended:?}");
+    }
+}
+
+#[test]
 fn what_is_wrong_is_named() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = labelled(folder.path(), 50);

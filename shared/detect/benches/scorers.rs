@@ -42,6 +42,7 @@ fn main() {
     let svm = |features| Algorithm::new(Kind::OneClassSvm).with("features", features);
     measure("one-class SVM, linear, 10 values", svm(0.0), 10);
     measure("one-class SVM, 64 features, 10 values", svm(64.0), 10);
+    measure("PCA, 2 components, 10 values", Algorithm::new(Kind::Pca), 10);
     let ewma = || Algorithm::new(Kind::Ewma);
     measure("ewma, half-life 200, 1 value", ewma(), 1);
     measure("ewma, half-life 200, 10 values", ewma(), 10);

@@ -10,8 +10,9 @@ use domain::{
 
 use crate::{
     Assessment, Autoencoder, Discord, Ensemble, Ewma, Fusion, HalfSpaceTrees, IsolationForest, Knn,
-    Lesinn, Loda, Lof, Mahalanobis, Novelty, OneClassSvm, RandomCutForest, RobustZ, Seasonal,
+    Lesinn, Loda, Lof, Mahalanobis, Novelty, OneClassSvm, Pca, RandomCutForest, RobustZ, Seasonal,
     SpectralResidual,
+    nearest::Search,
     scorer::{Levels, Row, Scorer},
 };
 
@@ -65,6 +66,19 @@ macro_rules! models {
             /// Learns a row; `seen` is what [`score`](Self::score) has just said of it.
             pub fn learn(&mut self, row: Row<'_>, seen: &Assessment) {
                 match self { $(Self::$kind(model) => model.learn(row, seen),)+ }
+            }
+
+            /// Puts into `out.nearest` the nearest row to this one of those it remembers, if it does;
+            /// `out` is what [`score`](Self::score) has just said of the row.
+            pub fn nearest(&self, row: Row<'_>, out: &mut Assessment) {
+                let Assessment { scale, nearest: found, .. } = out;
+                found.prepare(scale.len());
+                self.remembered(row, &mut Search { row: row.values, scale, found });
+            }
+
+            /// Offers the rows that it remembers.
+            pub(crate) fn remembered(&self, row: Row<'_>, search: &mut Search<'_>) {
+                match self { $(Self::$kind(model) => model.remembered(row, search),)+ }
             }
 
             /// How many rows it has learned.
@@ -138,6 +152,7 @@ models! {
     SpectralResidual [("window" = 64), ("window" = 256)],
     Discord [("length" = 12, "history" = 160), ("length" = 10, "history" = 256, "flat" = 0.1)],
     Autoencoder [("hidden" = 3), ("hidden" = 2, "shingle" = 1, "rate" = 0.05)],
+    Pca [("horizon" = 100), ("components" = 1)],
     Ensemble [],
 }
 

@@ -18,6 +18,7 @@ use domain::{
 use crate::{
     Assessment, Model,
     calibration::Prior,
+    nearest::Search,
     present,
     scorer::{Levels, Row, Scorer},
     series::judge::{Judge, Odd},
@@ -133,6 +134,10 @@ impl Scorer for Ensemble {
             member.learn(row, (kept[0], kept[1]), said);
         }
         self.rows += 1;
+    }
+
+    fn remembered(&self, row: Row<'_>, search: &mut Search<'_>) {
+        self.members.iter().for_each(|member| member.model.remembered(row, search));
     }
 
     fn rows(&self) -> u64 {

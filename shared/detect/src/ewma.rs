@@ -108,6 +108,24 @@ mod tests {
         (0..rows).map(|i| ((i * 37 % 101) as f64 - 50.0) / 29.15)
     }
 
+    /// See tests/recorded/ewma.py.
+    #[test]
+    fn it_is_what_pandas_says() {
+        let mut track = track(20.0, 1.0);
+        let mut rows = 0.0_f64;
+        for line in include_str!("../tests/recorded/ewma.csv").lines().skip(1) {
+            let numbers: Vec<f64> =
+                line.split(',').map(|text| text.parse().expect("a number")).collect();
+            track.learn(Some(numbers[0]), &[]);
+            rows += 1.0;
+            assert!((track.standard.expected() - numbers[1]).abs() < 1e-9, "{line}");
+            // Of few rows the unit has a floor and is larger.
+            let deviation = track.standard.unit() / (1.0 + 6.0 / rows.min(track.horizon));
+            assert!(rows < 9.0 || (deviation - numbers[2]).abs() < 1e-9, "{deviation} {line}");
+        }
+        assert_eq!(rows, 400.0);
+    }
+
     #[test]
     fn a_small_shift_shows_in_the_chart_only() {
         let largest = |smoothing| {

@@ -172,6 +172,8 @@ fn solve(mut lower: Vec<f64>, mut right: Vec<f64>) -> Vec<f64> {
 
 #[cfg(test)]
 mod tests {
+    use domain::Kind;
+
     use super::*;
     use crate::SAMPLES;
 
@@ -216,6 +218,49 @@ mod tests {
             assert!(close(&drawn.added, 0.05), "{algorithm}: {drawn:?} for {exact:?}");
             assert!((drawn.added.iter().sum::<f64>() - whole).abs() < 1e-6 * (1.0 + whole.abs()));
         }
+    }
+
+    /// Shapley's own definition: what a value adds when it comes, mean over all orders of coming.
+    fn by_all_orders(game: &mut Game<'_>) -> Vec<f64> {
+        let values = game.row.values.len();
+        let (mut added, mut orders) = (vec![0.0; values], vec![vec![]]);
+        for value in 0..values {
+            let longer = |order: &Vec<usize>| {
+                let order = order.clone();
+                (0..=value).map(move |at| {
+                    let mut order = order.clone();
+                    order.insert(at, value);
+                    order
+                })
+            };
+            orders = orders.iter().flat_map(longer).collect();
+        }
+        for order in &orders {
+            for (at, &value) in order.iter().enumerate() {
+                let with = game.score(|other| order[..=at].contains(&other));
+                let without = game.score(|other| order[..at].contains(&other));
+                added[value] += (with - without) / orders.len() as f64;
+            }
+        }
+        added
+    }
+
+    #[test]
+    fn of_trees_they_are_the_mean_over_all_orders() {
+        let trees = [Kind::HalfSpaceTrees, Kind::RandomCutForest, Kind::IsolationForest];
+        let mut forests = 0;
+        for algorithm in SAMPLES.iter().filter(|sample| trees.contains(&sample.kind)) {
+            let model = learned(algorithm, 4);
+            let row = [50.0, 60.0, 900.0, 400.0];
+            let row = Row { values: &row, at: 0 };
+            let found = shapley(&model, row, 1, 1);
+            let expected = by_all_orders(&mut Game::new(&model, row));
+            let close = |(a, b): (&f64, &f64)| (a - b).abs() < 1e-9;
+            assert!(found.added.iter().zip(&expected).all(close), "{algorithm}: {found:?}");
+            assert!(expected.iter().any(|added| added.abs() > 0.1), "{algorithm}: {expected:?}");
+            forests += 1;
+        }
+        assert_eq!(forests, 6);
     }
 
     #[test]

@@ -16,10 +16,10 @@ pub(crate) mod tree;
 
 use domain::encoding::{DecodeError, ensure, put, take_count};
 
-use points::Points;
+use points::{Points, deviations};
 use tree::{Bench, Rule, Tree};
 
-use crate::{burst_gate::BurstGate, dice::Dice, present, standard::Standard};
+use crate::{burst_gate::BurstGate, dice::Dice, nearest::Search, present, standard::Standard};
 
 /// Trees of fewer points say nothing.
 const MASS_MIN: u16 = 32;
@@ -109,6 +109,22 @@ impl Forest {
         let sample = self.shape.sample as f64;
         let seen = (self.rows as f64).min(sample);
         known as f64 / self.shape.values as f64 * seen / (seen + 0.25 * sample)
+    }
+
+    /// Offers the rows that trees hold to a search, of shingles the newest row.
+    pub(crate) fn offer(&self, search: &mut Search<'_>) {
+        let newest = self.shape.dims() - self.shape.width;
+        // Where directions stand for values, these can't be told.
+        if self.shape.width != self.shape.values {
+            return;
+        }
+        for slot in self.trees.iter().flat_map(Tree::rows) {
+            let places = &self.points.at(slot)[newest..];
+            search.offer(|value| {
+                let standard = &self.standards[value];
+                standard.expected() + deviations(f64::from(places[value])) * standard.unit()
+            });
+        }
     }
 
     /// Learns a row that has these places and this raw score.

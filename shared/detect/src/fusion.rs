@@ -31,6 +31,7 @@ use crate::{
     gate::{Gate, SMOOTHED_MAX, USUAL_FROM, raised, smoothed},
     lesinn::{subsamples::Subsamples, weight_of},
     mahalanobis::{ellipsoid::Ellipsoid, square},
+    nearest::Search,
     scorer::{Levels, Row, Scorer},
     standard::{Standard, Standards},
 };
@@ -158,6 +159,10 @@ impl Scorer for Fusion {
             self.usual[1].learn(fit);
             self.usual[2].learn(lasting);
         }
+    }
+
+    fn remembered(&self, _: Row<'_>, search: &mut Search<'_>) {
+        self.subsamples.offer(search);
     }
 
     fn rows(&self) -> u64 {

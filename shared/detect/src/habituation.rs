@@ -17,8 +17,10 @@ const REOPEN: f64 = 1.384;
 const FARTHER: f64 = 2.0;
 /// Rows after which an alarm counts 1/e for the next ones.
 const ALARM_ROWS: f64 = 8_520.0;
-/// No strength is larger.
+/// No strength is larger: levels of hundreds stand for more than a double can hold.
 const STRENGTH_MAX: f64 = 1e30;
+/// Nor is heard as more, so that an alert stays below 1.
+const HEARD_MAX: f64 = 1e15;
 
 /// How a row stands towards an alarm.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -87,7 +89,8 @@ impl Habituation {
 
     /// How a row of this strength stands, of which the value that counts most deviates so far.
     pub fn judge(&self, strength: f64, deviation: f64) -> Alarm {
-        let heard = strength / (1.0 + self.habit * self.alarms);
+        let strength = strength.min(STRENGTH_MAX);
+        let heard = (strength / (1.0 + self.habit * self.alarms)).min(HEARD_MAX);
         // Not if either is unknown.
         let is_farther = deviation > FARTHER * self.opened.deviation;
         let stands_out = !self.peak.covers(strength, self.rest_rows);
@@ -172,6 +175,17 @@ mod tests {
             step(&mut it, 0.0);
         }
         assert!((it.judge(9.0, 1.0).alert - fresh).abs() < 1e-3, "and are forgotten");
+    }
+
+    #[test]
+    fn the_strongest_there_is_alarms_once() {
+        let mut detector = Detector::implicit("s");
+        detector.rest_rows = 10;
+        let mut it = Habituation::new(&detector);
+        let first = step(&mut it, f64::INFINITY);
+        assert!((0.9..1.0).contains(&first.alert) && !first.rests, "{first:?}");
+        let next = step(&mut it, f64::INFINITY);
+        assert!(next.alert == 0.0 && next.rests, "{next:?}");
     }
 
     #[test]

@@ -33,6 +33,7 @@ use crate::{
         tree::{LEAF, NONE, Rule, Tree},
     },
     half_space_trees::bits,
+    nearest::Search,
     present,
     scorer::{Levels, Row, Scorer, level_of},
 };
@@ -113,6 +114,10 @@ impl Scorer for IsolationForest {
 
     fn learn(&mut self, row: Row<'_>, seen: &Assessment) {
         self.forest.learn(row.values, &seen.short_room, seen.raw);
+    }
+
+    fn remembered(&self, _: Row<'_>, search: &mut Search<'_>) {
+        self.forest.offer(search);
     }
 
     fn rows(&self) -> u64 {

@@ -14,6 +14,7 @@ use crate::{
     Assessment,
     calibration::Prior,
     gate::{GATE_ROWS, Gate, USUAL_FROM, raised},
+    nearest::Search,
     points::Points,
     scorer::{Levels, Row, Scorer, level_of},
     standard::{Standard, Standards},
@@ -89,6 +90,10 @@ impl Scorer for Knn {
         self.points.store(row.values);
     }
 
+    fn remembered(&self, _: Row<'_>, search: &mut Search<'_>) {
+        self.points.offer(search);
+    }
+
     fn rows(&self) -> u64 {
         self.rows
     }
@@ -161,6 +166,26 @@ mod tests {
                 let expected = slow(&model, &row);
                 prop_assert!((seen.raw - expected).abs() < 1e-4 * (1.0 + expected));
                 model.learn(Row { values: &row, at: 0 }, &seen);
+            }
+        }
+    }
+
+    /// See tests/recorded/knn.py.
+    #[test]
+    fn it_is_what_scikit_learn_says() {
+        let lines = include_str!("../tests/recorded/knn.csv").lines().skip(1);
+        let rows: Vec<Vec<f64>> = lines
+            .map(|line| line.split(',').map(|text| text.parse().expect("a number")).collect())
+            .collect();
+        let (window, asked) = rows.split_at(150);
+        assert_eq!(asked.len(), 60);
+        for (mean, place) in [(1.0, 4), (0.0, 5)] {
+            let algorithm = Algorithm::new(domain::Kind::Knn).with("window", 150.0).with("k", 7.0);
+            let mut model = Knn::new(&algorithm.with("mean", mean), 4, 0);
+            window.iter().for_each(|row| model.points.store(&row[..4]));
+            for row in asked {
+                let found = libm::expm1(score(&model, &row[..4]).raw);
+                assert!((found / row[place] - 1.0).abs() < 1e-5, "{found} {row:?}");
             }
         }
     }

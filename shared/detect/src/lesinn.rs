@@ -22,6 +22,7 @@ use crate::{
     Assessment,
     calibration::Prior,
     gate::{GATE_ROWS, Gate, USUAL_FROM, raised},
+    nearest::Search,
     scorer::{Levels, Row, Scorer, level_of},
     standard::{Standard, Standards},
 };
@@ -80,6 +81,10 @@ impl Scorer for Lesinn {
                 self.usual.learn(seen.raw);
             }
         }
+    }
+
+    fn remembered(&self, _: Row<'_>, search: &mut Search<'_>) {
+        self.subsamples.offer(search);
     }
 
     fn rows(&self) -> u64 {

@@ -20,6 +20,7 @@ use crate::{
     Assessment,
     calibration::Prior,
     gate::{GATE_ROWS, Gate, USUAL_FROM, raised},
+    nearest::Search,
     points::Points,
     scorer::{Levels, Row, Scorer, level_of},
     standard::{Standard, Standards},
@@ -108,6 +109,10 @@ impl Scorer for Lof {
         } else {
             self.lists.add(point, &self.points, &mut self.room);
         }
+    }
+
+    fn remembered(&self, _: Row<'_>, search: &mut Search<'_>) {
+        self.points.offer(search);
     }
 
     fn rows(&self) -> u64 {

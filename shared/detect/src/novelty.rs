@@ -28,6 +28,7 @@ use domain::{
 use crate::{
     Assessment,
     calibration::Prior,
+    nearest::Search,
     present,
     scorer::{Levels, Row, Scorer},
 };
@@ -184,6 +185,16 @@ impl Scorer for Novelty {
             if let Some(value) = present(row.values, index) {
                 track.learn(now, value, &self.settings, seen);
             }
+        }
+    }
+
+    fn remembered(&self, row: Row<'_>, search: &mut Search<'_>) {
+        let nearest = |(index, track): (usize, &Track)| {
+            track.nearest(present(row.values, index)?, &self.settings)
+        };
+
+        if self.tracks.iter().enumerate().any(|track| nearest(track).is_some()) {
+            search.offer(|index| nearest((index, &self.tracks[index])).unwrap_or(f64::NAN));
         }
     }
 

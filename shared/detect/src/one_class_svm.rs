@@ -122,13 +122,7 @@ impl Scorer for OneClassSvm {
             self.usual.learn(seen.raw);
         }
         if let Some(features) = seen.room.get(self.standards.len()..) {
-            let beyond = self.side(features) < self.offset;
-            let (keep, step) = (1.0 - RATE * WIDTH, if beyond { RATE } else { 0.0 });
-            for (weight, feature) in self.weights.iter_mut().zip(features) {
-                *weight = keep * *weight + step * feature;
-            }
-            let moved = if beyond { self.nu - 1.0 } else { self.nu };
-            self.offset = (self.offset + RATE * moved).clamp(-WEIGHT_MAX, WEIGHT_MAX);
+            self.step(features);
         }
         self.standards.learn(row.values);
     }
@@ -167,6 +161,17 @@ impl Scorer for OneClassSvm {
 }
 
 impl OneClassSvm {
+    /// Moves the hyperplane by a row's features.
+    fn step(&mut self, features: &[f64]) {
+        let beyond = self.side(features) < self.offset;
+        let (keep, step) = (1.0 - RATE * WIDTH, if beyond { RATE } else { 0.0 });
+        for (weight, feature) in self.weights.iter_mut().zip(features) {
+            *weight = keep * *weight + step * feature;
+        }
+        let moved = if beyond { self.nu - 1.0 } else { self.nu };
+        self.offset = (self.offset + RATE * moved).clamp(-WEIGHT_MAX, WEIGHT_MAX);
+    }
+
     /// Appends the features of the deviations that stand in the room, and behind them their arguments.
     fn features(&self, room: &mut Vec<f64>) {
         let values = self.standards.len();
@@ -258,6 +263,25 @@ mod tests {
             model.learn(Row { values: &row, at: 0 }, &seen);
         }
         model
+    }
+
+    /// See tests/recorded/one_class_svm.py.
+    #[test]
+    fn it_is_what_scikit_learn_says() {
+        let algorithm = Algorithm::new(domain::Kind::OneClassSvm).with("features", 0.0);
+        let mut model = OneClassSvm::new(&algorithm.with("nu", 0.05), 3, 0);
+        // The first row lies on the hyperplane of nothing, which to scikit-learn is beyond.
+        model.offset = f64::MIN_POSITIVE;
+        let (mut rows, mut beyond) = (0, 0);
+        for line in include_str!("../tests/recorded/one_class_svm.csv").lines().skip(1) {
+            let numbers: Vec<f64> =
+                line.split(',').map(|text| text.parse().expect("a number")).collect();
+            let found = model.offset - model.side(&numbers[..3]);
+            assert!((found - numbers[3]).abs() < 1e-9, "{found} {line}");
+            model.step(&numbers[..3]);
+            (rows, beyond) = (rows + 1, beyond + usize::from(found > 0.0));
+        }
+        assert!(rows == 600 && (5..50).contains(&beyond), "{beyond} of {rows}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use domain::encoding::{DecodeError, ensure, put, take, take_count};
 
-use crate::{DEVIATION_MAX, standard::Standards};
+use crate::{DEVIATION_MAX, nearest::Search, standard::Standards};
 
 /// Points compared side by side.
 pub(crate) const LANES: usize = 16;
@@ -150,6 +150,17 @@ impl Points {
         }
     }
 
+    /// A point's value in its own unit.
+    pub(crate) fn value(&self, point: usize, value: usize) -> f64 {
+        let frame = &self.frames[value];
+        frame.mean + f64::from(self.coordinates[self.index(point, value)]) * frame.unit
+    }
+
+    /// Offers all points to a search.
+    pub(crate) fn offer(&self, search: &mut Search<'_>) {
+        (0..self.len()).for_each(|point| search.offer(|value| self.value(point, value)));
+    }
+
     /// Stores a row in place of the oldest; a missing value is stored as the mean.
     pub(crate) fn store(&mut self, row: &[f64]) {
         let point = self.next();
@@ -182,9 +193,7 @@ impl Points {
 
     fn reframe(&mut self, value: usize, new: Frame) {
         for point in 0..self.len() {
-            let index = self.index(point, value);
-            let old = &self.frames[value];
-            let x = old.mean + f64::from(self.coordinates[index]) * old.unit;
+            let (index, x) = (self.index(point, value), self.value(point, value));
             self.coordinates[index] = new.coordinate(x) as f32;
         }
         self.frames[value] = new;

@@ -25,6 +25,7 @@ use crate::{
         points::{deviations, place},
         tree::Rule,
     },
+    nearest::Search,
     present,
     scorer::{Levels, Row, Scorer},
 };
@@ -110,6 +111,10 @@ impl Scorer for RandomCutForest {
         let Shape { values, .. } = self.0.shape;
         let dims = self.0.shape.dims();
         self.0.learn(row.values, &seen.short_room[dims - values..dims], seen.raw);
+    }
+
+    fn remembered(&self, _: Row<'_>, search: &mut Search<'_>) {
+        self.0.offer(search);
     }
 
     fn rows(&self) -> u64 {

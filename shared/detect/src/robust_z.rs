@@ -233,6 +233,26 @@ mod tests {
         out.raw
     }
 
+    /// See tests/recorded/robust_z.py.
+    #[test]
+    fn it_is_what_pandas_says() {
+        let mut track = Track::new(32);
+        let (mut rows, mut by_mad) = (0, 0);
+        for line in include_str!("../tests/recorded/robust_z.csv").lines().skip(1) {
+            let numbers: Vec<f64> =
+                line.split(',').map(|text| text.parse().expect("a number")).collect();
+            track.learn(numbers[0]);
+            assert!((track.median - numbers[1]).abs() < 1e-9, "{line}");
+            assert!((track.window.mad() - numbers[2]).abs() < 1e-9, "{line}");
+            // The unit is that of the MAD or, if that is more, of the third quartile or a floor.
+            let len = track.window.len() as f64;
+            let unit = MAD_TO_DEVIATION * numbers[2] * (1.0 + SMALL_SAMPLE / len);
+            assert!(track.scale > unit - 1e-9, "{line}");
+            (rows, by_mad) = (rows + 1, by_mad + usize::from(track.scale < unit + 1e-9));
+        }
+        assert!(rows == 300 && by_mad > 20, "{by_mad} of {rows}");
+    }
+
     #[test]
     fn constants_have_a_unit() {
         let constant = || std::iter::repeat_n(1000.0, 300);

@@ -4,7 +4,14 @@ use std::fmt::Debug;
 
 use domain::{Algorithm, Micros, encoding::DecodeError};
 
-use crate::{calibration::Prior, novelty::Seen};
+use crate::{
+    calibration::Prior,
+    nearest::{Nearest, Search},
+    novelty::Seen,
+};
+
+/// A range reaches so many units at most: a level of hundreds has more than a double can hold.
+const UNITS_MAX: f64 = 1e30;
 
 /// What is scored: the values of one series at one time.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -34,6 +41,10 @@ pub trait Scorer: Clone + Debug + PartialEq + Sized {
 
     /// Learns a row; `seen` is what [`score`](Self::score) has just said of it.
     fn learn(&mut self, row: Row<'_>, seen: &Assessment);
+
+    /// Offers to a search near this row the rows that it remembers; most models remember none.
+    #[allow(unused_variables, reason = "their names are for those that do")]
+    fn remembered(&self, row: Row<'_>, search: &mut Search<'_>) {}
 
     /// How many rows it has learned.
     fn rows(&self) -> u64;
@@ -120,6 +131,9 @@ pub struct Assessment {
     /// See [`Levels`]; NaN where nothing is known. With [`Levels::Raw`] it is not the model that
     /// sets it.
     pub levels: Vec<f64>,
+    /// What the model remembers that is nearest to the row, if an anomaly opens at it or somebody
+    /// [asks](crate::Model::nearest).
+    pub nearest: Nearest,
     /// Room for the model to work in, from a row's score to its learning.
     pub room: Vec<f64>,
     /// The same for novelty memories: what they saw of each value.
@@ -136,6 +150,7 @@ impl Assessment {
     /// Makes it say nothing, about a row of so many values with so many levels.
     pub fn prepare(&mut self, values: usize, levels: usize) {
         (self.raw, self.confidence) = (0.0, 0.0);
+        self.nearest.prepare(values);
         self.contributions.clear();
         self.contributions.resize(values, 0.0);
         for unknown in [&mut self.expected, &mut self.lower, &mut self.upper, &mut self.scale] {
@@ -175,7 +190,7 @@ impl Assessment {
 
     /// Sets the expected range of a value to so many units of deviation about the expected value.
     pub(crate) fn widen(&mut self, value: usize, units: f64) {
-        let (expected, reach) = (self.expected[value], units * self.scale[value]);
+        let (expected, reach) = (self.expected[value], units.min(UNITS_MAX) * self.scale[value]);
         self.lower[value] = expected - reach;
         self.upper[value] = expected + reach;
     }

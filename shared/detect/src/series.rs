@@ -46,6 +46,8 @@ pub struct Verdict<'a> {
     pub lower: &'a [f64],
     /// The same upwards.
     pub upper: &'a [f64],
+    /// If an anomaly opened at this row: the nearest row that the model remembers, if it keeps any.
+    pub nearest: &'a [f64],
 }
 
 impl Verdict<'_> {
@@ -92,6 +94,7 @@ impl Said {
             expected: &out.expected,
             lower: &out.lower,
             upper: &out.upper,
+            nearest: &out.nearest.values,
         }
     }
 }
@@ -217,6 +220,10 @@ impl SeriesModel {
                 let odd = is_anomaly || self.incident.goes_on();
                 self.habituation.learn(strength, deviation, alarm, opened);
                 self.run = if odd { self.run.saturating_add(1) } else { 0 };
+                if opened {
+                    // The anomaly is not learned yet: what is remembered was there before.
+                    self.model.nearest(row, out);
+                }
                 self.learn(row, judged.count, opened.then_some(surprise), out);
             } else {
                 // Nothing is known of the row, nothing can be learned from it.
@@ -255,6 +262,11 @@ impl SeriesModel {
             self.bar.learn(row.at, self.run, alert);
         }
         self.model.learn(row, seen);
+    }
+
+    /// Its model, to be asked why a row's score is what it is.
+    pub fn model(&self) -> &Model {
+        &self.model
     }
 
     /// Appends all that it knows, for [`decode`](Self::decode); its version is [`STATE_VERSION`].

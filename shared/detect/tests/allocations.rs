@@ -15,6 +15,7 @@ thread_local! {
     /// By thread: the test's own, not those of the harness.
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
     static BYTES: Cell<usize> = const { Cell::new(0) };
+    static GIVEN_BACK: Cell<usize> = const { Cell::new(0) };
 }
 
 // SAFETY: every call is handed on to the system's allocator as it came.
@@ -26,6 +27,7 @@ unsafe impl GlobalAlloc for Counting {
         unsafe { System.alloc(layout) }
     }
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        GIVEN_BACK.set(GIVEN_BACK.get() + layout.size());
         // SAFETY: as above.
         unsafe { System.dealloc(pointer, layout) }
     }
@@ -95,6 +97,30 @@ fn a_row_allocates_nothing() {
             assert_eq!(series.bytes(), SeriesModel::bytes_for(detector, values));
         }
     });
+}
+
+/// Bytes that this thread has on the heap.
+fn held() -> usize {
+    BYTES.get() - GIVEN_BACK.get()
+}
+
+#[test]
+fn a_model_takes_the_bytes_that_are_promised() {
+    for (values, algorithm) in
+        [1, 3, 40, 1000].iter().flat_map(|v| SAMPLES.iter().map(move |a| (*v, a)))
+    {
+        let mut detector = Detector::implicit("s");
+        detector.algorithm = algorithm.clone();
+        let promised = SeriesModel::bytes_for(&detector, values) - size_of::<SeriesModel>();
+        // The first one makes the tables that all series share.
+        SeriesModel::new(&detector, values, 1);
+        let before = held();
+        let definition = algorithm.resolved(values);
+        let named = held() - before;
+        let series = SeriesModel::new(&detector, values, 1);
+        let found = held() - before - 2 * named;
+        assert_eq!(found, promised, "{algorithm}, {values} values: {series:?} {definition}");
+    }
 }
 
 #[test]

@@ -3,11 +3,12 @@
 //! the Numenta Anomaly Benchmark, [`labelled`] on a CSV file with labels; [`robust`] asks how much of
 //! that stays when parameters and data change; [`noise`] counts what is found where nothing is, and
 //! [`budget`] whether as many alerts come as were wanted; [`tune`] looks for a better algorithm;
-//! [`report`] prints.
+//! [`account()`] says why one row scores as it does; [`report`] prints.
 //!
 //! Seeded and deterministic: series are shared out among all cores, results come in the order of what
 //! was asked. There is no clock, socket or log line here; files are read and written.
 
+pub mod account;
 pub mod budget;
 pub mod dice;
 mod error;
@@ -23,6 +24,7 @@ pub mod robust;
 pub mod times;
 pub mod tune;
 
+pub use account::{Account, account};
 pub use error::Error;
 pub use estimate::Estimate;
 pub use prequential::{Said, Series, alert_of, run};

@@ -1,7 +1,7 @@
 //! A series through a detector, row by row, score first, learn second: what the detector service does
 //! with the records of an implicit stream, and with the same seed, so it says the same.
 
-use detect::{Assessment, Row, SeriesModel, Verdict};
+use detect::{Assessment, Nearest, Row, SeriesModel, Verdict};
 use domain::{Detector, Micros, Phase, SeriesRef, definition::DEFAULT_STREAM};
 
 /// Rows of one series, in the order in which they come.
@@ -85,14 +85,9 @@ pub fn alert_of(verdict: &Verdict<'_>) -> f64 {
 /// another one is late: scored and not learned. A row without any value, which ingest would refuse,
 /// scores 0. No silence ends an anomaly, as in `oddwatch score`.
 pub fn run(detector: &Detector, series: &Series) -> Vec<Said> {
-    let seed = detect::seed(detector, &series.named());
-    let mut model = SeriesModel::new(detector, series.width, seed);
-    let mut out = Assessment::default();
-    let mut newest = Micros::MIN;
+    let mut replay = Replay::new(detector, series);
     let mut each = |row: Row<'_>| {
-        let learn = row.at >= newest;
-        newest = newest.max(row.at);
-        let verdict = model.assess(row, learn, newest, &mut out);
+        let verdict = replay.assess(row, true);
         Said {
             score: verdict.score,
             alert: alert_of(&verdict),
@@ -101,6 +96,40 @@ pub fn run(detector: &Detector, series: &Series) -> Vec<Said> {
         }
     };
     series.rows().map(&mut each).collect()
+}
+
+/// A series on its way through a detector.
+pub(crate) struct Replay {
+    pub(crate) model: SeriesModel,
+    out: Assessment,
+    newest: Micros,
+}
+
+impl Replay {
+    /// Before the first row.
+    pub(crate) fn new(detector: &Detector, series: &Series) -> Self {
+        let seed = detect::seed(detector, &series.named());
+        let model = SeriesModel::new(detector, series.width, seed);
+        Self { model, out: Assessment::default(), newest: Micros::MIN }
+    }
+
+    /// Whether a row that came now would be late.
+    pub(crate) fn is_late(&self, row: Row<'_>) -> bool {
+        row.at < self.newest
+    }
+
+    /// Scores a row and, if it may and is not late, learns it.
+    pub(crate) fn assess(&mut self, row: Row<'_>, learn: bool) -> Verdict<'_> {
+        let learn = learn && !self.is_late(row);
+        self.newest = self.newest.max(row.at);
+        self.model.assess(row, learn, self.newest, &mut self.out)
+    }
+
+    /// The nearest row to the one just scored that the model remembers.
+    pub(crate) fn nearest(&mut self, row: Row<'_>) -> Nearest {
+        self.model.model().nearest(row, &mut self.out);
+        std::mem::take(&mut self.out.nearest)
+    }
 }
 
 #[cfg(test)]

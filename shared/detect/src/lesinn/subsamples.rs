@@ -4,7 +4,7 @@ use domain::encoding::{DecodeError, ensure, put, take, take_count};
 use rand_core::{RngCore, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 
-use crate::{DEVIATION_MAX, present, standard::Standards};
+use crate::{DEVIATION_MAX, nearest::Search, present, standard::Standards};
 
 /// Rows compared side by side, so that the processor computes their dissimilarities at the same time.
 const LANES: usize = 16;
@@ -161,6 +161,17 @@ impl Subsamples {
             if young || f64::from(chance) < bound {
                 self.store(sample * self.size + slot, row);
             }
+        }
+    }
+
+    /// Offers all stored rows to a search.
+    pub(crate) fn offer(&self, search: &mut Search<'_>) {
+        let (values, filled) = (self.frames.len(), self.rows.min(self.size as u64) as usize);
+        for point in (0..self.samples * self.size).filter(|point| point % self.size < filled) {
+            search.offer(|value| {
+                let (frame, at) = (&self.frames[value], place(point, value, values));
+                frame.mean + f64::from(self.points[at]) / STEPS * frame.unit
+            });
         }
     }
 

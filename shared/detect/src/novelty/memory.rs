@@ -104,6 +104,12 @@ impl<const W: usize, const K: usize> Memory<W, K> {
         self.visited[place] = self.scale.clock;
     }
 
+    /// The nearest prototype to a feature that was looked at.
+    pub(super) fn nearest(&self, look: &Look<W>) -> Option<[f32; W]> {
+        let place = usize::from(look.nearest);
+        (self.used > 0).then(|| std::array::from_fn(|number| self.prototypes[number][place]))
+    }
+
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         self.scale.encode(out);
         put(&self.used, out);

@@ -220,6 +220,13 @@ impl Track {
         (self.origin + f64::from(usual), TO_DEVIATION * f64::from(deviation))
     }
 
+    /// The value it remembers to have come in a place most like this one's, after one like the last.
+    pub(super) fn nearest(&self, value: f64, settings: &Settings) -> Option<f64> {
+        let pair = [self.clip(self.shift(value), settings), self.blocks.last()?];
+        let look = self.pair.look(pair, settings, self.floor(settings), 1.0);
+        Some(self.origin + f64::from(self.pair.nearest(&look)?[0]))
+    }
+
     /// In [0, 1): how much was seen, and how well it fits.
     pub(super) fn confidence(&self) -> f64 {
         let rows = self.blocks.rows() as f64;

@@ -51,6 +51,27 @@ fn a_burst_is_one_anomaly() {
 }
 
 #[test]
+fn where_an_anomaly_opens_the_nearest_row_is_a_usual_one() {
+    let mut told = 0;
+    for algorithm in &*SAMPLES {
+        let (mut model, _) = series(algorithm, 200);
+        let mut out = Assessment::default();
+        for at in 200..203 {
+            let verdict = model.assess(as_row(&row(at)), true, at as i64, &mut out);
+            let opened = verdict.transition.is_some_and(|step| step.phase == Phase::Opened);
+            assert_eq!(opened, at == 200, "{algorithm}");
+            assert!(opened || verdict.nearest.is_empty(), "{algorithm}");
+            if let [first, second] = verdict.nearest {
+                assert!((-1.0..=101.0).contains(first), "{algorithm}: {first}");
+                assert!((-10.0..=1010.0).contains(second), "{algorithm}: {second}");
+                told += 1;
+            }
+        }
+    }
+    assert!(told >= 14, "{told}");
+}
+
+#[test]
 fn a_row_that_is_not_learned_changes_nothing() {
     for algorithm in &*SAMPLES {
         let (mut model, _) = series(algorithm, 199);

@@ -208,6 +208,9 @@ const BYTES_MAX: &[(&str, usize, usize)] = &[
     ("autoencoder(hidden=3)", 5, 4_200),
     ("autoencoder(hidden=2, rate=0.05, shingle=1)", 5, 3_150),
     ("autoencoder", 5, 6_000),
+    ("pca(horizon=100)", 1, 660),
+    ("pca(horizon=100)", 5, 760),
+    ("pca(components=1)", 40, 1_770),
     ("novelty(short_rows=20)", 1, 4_550),
     (MEDIAN, 1, 3_900),
     (VOTE, 1, 9_900),
@@ -347,6 +350,8 @@ const ENCODED: &[(&str, &str)] = &[
     ("discord(flat=0.1, history=256, length=10)", "7e7b65d7381935a07316455bc55367f8"),
     ("autoencoder(hidden=3)", "b0c88354f5bad25b5287e22ec06daacd"),
     ("autoencoder(hidden=2, rate=0.05, shingle=1)", "4db0d5f27446589c7a87d5403a07b1de"),
+    ("pca(horizon=100)", "9830e8c11abbbfd4fc7f1468d3fc80d1"),
+    ("pca(components=1)", "4002e97d4f819fe4b20868bad3d7ceb4"),
     (
         "ensemble(members=[robust_z(window=41), ewma(half_life=50)])",
         "f07f9340d73b32f4d1f030a0c2c1a79d",

@@ -171,6 +171,10 @@ kinds! {
         whole("shingle", 4, (1, 64), "rows that it sees at once"),
         real("rate", 0.1, (0.0001, 0.5), "how large a step it learns by"),
     ];
+    Pca = 36 "pca" "What the main components of the past leave of a row (Weng, Zhang & Hwang 2003)." [
+        whole("components", 2, (1, 64), "main directions that are taken away, fewer than values"),
+        whole("horizon", 1000, (16, 100_000), "rows after which a row counts 1/e"),
+    ];
     Ensemble = 40 "ensemble" "Several algorithms on the same rows, whose surprises are combined." [
         real("majority", 0.5, (0.01, 1.0), "share of the weight that a vote needs"),
     ];

@@ -2,6 +2,8 @@
 //! satellite, shuttle) that are scored and learned in one pass. Without the data it is skipped.
 #![allow(clippy::print_stdout, reason = "a skipped test says so")]
 
+mod peers;
+
 use std::{env, fs, path::PathBuf};
 
 use domain::{Algorithm, Detector, Kind};

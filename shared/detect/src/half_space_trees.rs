@@ -189,8 +189,6 @@ impl HalfSpaceTrees {
     /// missing values count for nothing.
     fn rarity(&self, row: &[f64], out: &mut Assessment) {
         let parts = &mut out.single_room;
-        parts.clear();
-        parts.resize(self.standards.len(), 0.0);
         self.profile.rarity(&out.short_room, parts);
         let count = self.trees.max(1) as f64;
         for (index, part) in parts.iter().enumerate() {
@@ -208,6 +206,9 @@ impl HalfSpaceTrees {
         let (places, distances) = (&mut out.short_room, &mut out.room);
         places.clear();
         distances.clear();
+        // For parts of the score; here, so that the first row makes the room for all.
+        out.single_room.clear();
+        out.single_room.resize(self.standards.len(), 0.0);
         let mut known = 0;
         for (index, standard) in self.standards.iter().enumerate() {
             let Some(value) = present(row, index) else {

@@ -15,13 +15,13 @@ mod walk;
 
 use domain::{Algorithm, encoding::DecodeError};
 
-use walk::Room;
+use walk::{ABREAST, Room, continuations, wide::ways};
 
 use crate::{
     Assessment,
     forest::{
         Forest, Shape,
-        bounds::reach,
+        bounds::Wide,
         points::{deviations, place},
         tree::Rule,
     },
@@ -69,13 +69,13 @@ impl Scorer for RandomCutForest {
     }
 
     fn score(&self, row: Row<'_>, out: &mut Assessment) {
-        let Forest { shape, points, trees, .. } = &self.0;
+        let Forest { shape, points, .. } = &self.0;
         let Shape { sample, values, .. } = *shape;
         let (dims, row) = (shape.dims(), row.values);
         let before = dims - values;
         let mut short = std::mem::take(&mut out.short_room);
-        short.clear();
-        short.resize(3 * dims + sample, 0);
+        // What it held is overwritten.
+        short.resize(3 * dims + ABREAST * sample, 0);
         let mut single = std::mem::take(&mut out.single_room);
         single.clear();
         single.resize(2 * dims, 0.0);
@@ -87,15 +87,16 @@ impl Scorer for RandomCutForest {
             let (parts, tail) = single.split_at_mut(dims);
             let (low, rest) = short_room.split_at_mut(dims);
             let (high, path) = rest.split_at_mut(dims);
-            let mut room = Room { low, high, path, parts: tail };
-            let (mut mass, mut unit) = (0, 0.0);
-            for tree in trees {
-                if tree.mass != mass {
-                    (mass, unit) = (tree.mass, libm::log2(1.0 + f64::from(tree.mass)));
+            out.raw = match dims {
+                8 => self.score_wide::<1>(x, parts, path),
+                9..=16 => self.score_wide::<2>(x, parts, path),
+                _ => {
+                    let mut room = Room { low, high, path, parts: tail };
+                    self.mean(
+                        self.0.trees.iter().map(|tree| tree.score(x, points, parts, &mut room)),
+                    )
                 }
-                out.raw += unit * f64::from(tree.score(x, points, parts, &mut room));
-            }
-            out.raw /= trees.len() as f64;
+            };
             for (dim, part) in parts.iter().enumerate() {
                 if present(row, dim % values).is_some() {
                     out.contributions[dim % values] += f64::from(*part);
@@ -135,6 +136,44 @@ impl Scorer for RandomCutForest {
 }
 
 impl RandomCutForest {
+    /// The mean of the trees' scores, in their order, each in the unit of its points.
+    #[inline(always)]
+    fn mean(&self, scores: impl Iterator<Item = f32>) -> f64 {
+        let (mut sum, mut mass, mut unit) = (0.0, 0, 0.0);
+        for (tree, score) in self.0.trees.iter().zip(scores) {
+            if tree.mass != mass {
+                (mass, unit) = (tree.mass, libm::log2(1.0 + f64::from(tree.mass)));
+            }
+            sum += unit * f64::from(score);
+        }
+        sum / self.0.trees.len() as f64
+    }
+
+    /// The same of a point in blocks; adds each dimension's part to `parts`. `paths` has room for a way down each of
+    /// some trees.
+    fn score_wide<const BLOCKS: usize>(
+        &self,
+        x: &[u16],
+        parts: &mut [f32],
+        paths: &mut [u16],
+    ) -> f64 {
+        let Forest { trees, points, .. } = &self.0;
+        let wide = Wide::<BLOCKS>::new(x);
+        let mut lanes = [[0.0; 8]; BLOCKS];
+        let mut scores = [0.0; ABREAST];
+        let mean = self.mean(trees.chunks(ABREAST).flat_map(|trees| {
+            let ways = ways(trees, x, paths);
+            for ((score, tree), way) in scores.iter_mut().zip(trees).zip(ways) {
+                *score = tree.score_wide(&wide, x.len(), points, &mut lanes, way);
+            }
+            scores
+        }));
+        for (dim, part) in parts.iter_mut().enumerate() {
+            *part = lanes.as_flattened()[Wide::<BLOCKS>::lane_of(dim, x.len())];
+        }
+        mean
+    }
+
     /// Sets what is expected of each value, and the unit of deviation. Where a shingle has rows
     /// before the newest, it is what followed such rows: the mean of what each tree knows of that,
     /// weighted by how near its rows are.
@@ -149,14 +188,21 @@ impl RandomCutForest {
         out.room.clear();
         out.room.resize(self.0.shape.values, 0.0);
         let mut weights = 0.0;
-        let trees = self.0.trees.iter().filter(|tree| tree.mass > 0);
-        for tree in trees.take(EXPECTING) {
-            let (known, next) = tree.continuation(x, before, &self.0.points).split_at(before);
-            let (distance, _) = reach(&x[..before], known, known);
-            let near = 1.0 / (1.0 + f64::from(distance));
-            weights += near * near;
-            for (sum, place) in out.room.iter_mut().zip(next) {
-                *sum += near * near * f64::from(*place);
+        let mut trees = self.0.trees.iter().filter(|tree| tree.mass > 0).take(EXPECTING);
+        while let Some(first) = trees.next() {
+            let (mut some, mut count) = ([first; ABREAST], 1);
+            for (place, tree) in some[1..].iter_mut().zip(&mut trees) {
+                *place = tree;
+                count += 1;
+            }
+            for point in &continuations(&some, x, before, &self.0.points)[..count] {
+                let (known, next) = point.split_at(before);
+                let apart = x.iter().zip(known).map(|(&x, &at)| u32::from(x.abs_diff(at)));
+                let near = 1.0 / (1.0 + f64::from(apart.sum::<u32>()));
+                weights += near * near;
+                for (sum, place) in out.room.iter_mut().zip(next) {
+                    *sum += near * near * f64::from(*place);
+                }
             }
         }
         if weights > 0.0 {

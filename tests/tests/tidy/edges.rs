@@ -24,6 +24,7 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
     ("oddwatch-detect", &[], &["oddwatch-domain"]),
     ("oddwatch-drift", &[], &["oddwatch-domain"]),
     ("oddwatch-eval", &[], &["oddwatch-domain", "oddwatch-detect"]),
+    ("oddwatch-peers", &[], &["oddwatch-domain", "oddwatch-detect", "oddwatch-eval"]),
     ("oddwatch-wire", &[], &["oddwatch-domain"]),
     ("oddwatch-exchange", &[], &[]),
     ("oddwatch-snapshot", &[], &[]),

@@ -61,6 +61,11 @@ impl Points {
         size_of_val(&*self.places)
     }
 
+    /// The places of a point.
+    pub(crate) fn dims(&self) -> usize {
+        self.shingle * self.values
+    }
+
     /// The point that ends with the row in a slot, oldest row first.
     #[inline]
     pub(crate) fn at(&self, slot: u16) -> &[u16] {

@@ -54,7 +54,9 @@ fn slow_score(tree: &Tree, at: u16, depth: f64, x: &[u16], points: &Points, rows
 
 #[test]
 fn the_score_is_that_of_the_recursion() {
-    for (values, shingle, steps) in [(1, 8, 1000), (3, 1, 1000), (11, 1, 50), (2, 3, 4)] {
+    for (values, shingle, steps) in
+        [(1, 8, 1000), (3, 1, 1000), (11, 1, 50), (2, 3, 4), (4, 4, 9), (5, 4, 30)]
+    {
         let parameters = algorithm().with("shingle", f64::from(shingle)).with("window", 300.0);
         let mut forest = forest(&parameters.with("sample", 64.0), values);
         let mut dice = Dice::new(1);

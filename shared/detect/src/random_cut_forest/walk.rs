@@ -6,11 +6,16 @@
 //! tree's points these are. At each node the chance of a cut is the share of the sides of the box
 //! that the point would add. Each dimension's part is its part of that share.
 
+pub(super) mod wide;
+
 use crate::forest::{
     bounds::{add, beyond, reach},
     points::Points,
     tree::{LEAF, NONE, Tree},
 };
+
+/// So many trees are gone down side by side, so that the processor fetches their nodes at the same time.
+pub(super) const ABREAST: usize = 4;
 
 /// Room for a walk.
 pub(super) struct Room<'a> {
@@ -38,7 +43,7 @@ impl Tree {
                 }
             };
         }
-        of_known_length!(1 2 3 4 5 6 7 8 9 10 11 12 16)
+        of_known_length!(1 2 3 4 5 6 7)
     }
 
     #[inline(always)]
@@ -133,26 +138,32 @@ impl Tree {
         let (equal, all) = (f32::from(mass), f32::from(self.mass));
         (1.0 - equal / (2.0 * all)) / (depth - 1.0 + libm::log2f(1.0 + equal))
     }
+}
 
-    /// The point that the rows before it lead to, where cuts in its newest row, from a dimension
-    /// on, count for nothing: there the way is that of most points.
-    pub(super) fn continuation<'a>(
-        &self,
-        x: &[u16],
-        newest: usize,
-        points: &'a Points,
-    ) -> &'a [u16] {
-        let (mut at, mut mass) = (self.root, self.mass);
-        while at & LEAF == 0 {
-            let node = &self.nodes[usize::from(at)];
-            (at, mass) = if usize::from(node.dim) < newest {
-                node.child(x, mass)
-            } else if 2 * node.left_mass >= mass {
+/// The points that the rows before it lead to in some trees, where cuts in its newest row, from a dimension on, count
+/// for nothing: there the way is that of most points. Where there are fewer, one is given again.
+pub(super) fn continuations<'a>(
+    trees: &[&Tree; ABREAST],
+    x: &[u16],
+    newest: usize,
+    points: &'a Points,
+) -> [&'a [u16]; ABREAST] {
+    let mut at = trees.map(|tree| tree.root);
+    let mut mass = trees.map(|tree| tree.mass);
+    while at.iter().any(|at| at & LEAF == 0) {
+        for lane in 0..ABREAST {
+            if at[lane] & LEAF > 0 {
+                continue;
+            }
+            let node = &trees[lane].nodes[usize::from(at[lane])];
+            (at[lane], mass[lane]) = if usize::from(node.dim) < newest {
+                node.child(x, mass[lane])
+            } else if 2 * node.left_mass >= mass[lane] {
                 (node.left, node.left_mass)
             } else {
-                (node.right, mass - node.left_mass)
+                (node.right, mass[lane] - node.left_mass)
             };
         }
-        points.at(self.leaves[usize::from(at & !LEAF)])
     }
+    std::array::from_fn(|lane| points.at(trees[lane].leaves[usize::from(at[lane] & !LEAF)]))
 }

@@ -28,27 +28,36 @@ impl Tree {
         low.copy_from_slice(leaf);
         high.copy_from_slice(leaf);
         let (mut best, mut below) = ((depth, 0, 0), end);
+        // The box that a node keeps is read where it lies, and copied only if a node above keeps none.
+        let mut kept = NONE;
         for level in (0..=depth).rev() {
             let mut dim = None;
             if level < depth {
                 let node = &self.nodes[usize::from(path[level])];
                 dim = Some(usize::from(node.dim));
                 if node.cell == NONE {
+                    if kept != NONE {
+                        let (kept_low, kept_high) = self.cell(kept, low.len());
+                        low.copy_from_slice(kept_low);
+                        high.copy_from_slice(kept_high);
+                    }
                     let sibling = if node.left == below { node.right } else { node.left };
                     self.enclose(sibling, points, low, high);
-                } else {
-                    let (cell_low, cell_high) = self.cell(node.cell, low.len());
-                    low.copy_from_slice(cell_low);
-                    high.copy_from_slice(cell_high);
                 }
+                kept = node.cell;
                 below = path[level];
             }
+            let (low, high) =
+                if kept == NONE { (&**low, &**high) } else { self.cell(kept, low.len()) };
             let (outside, sides) = reach(x, low, high);
             if outside == 0 {
                 break;
             }
             let parting = match rule {
-                Rule::Places => parting(x, low, high, dice.below(sides)),
+                Rule::Places => {
+                    let at = dice.below(sides);
+                    if at < outside { parting(x, low, high, at) } else { None }
+                }
                 Rule::Dimensions => parting_by_dimension(x, low, high, dim, dice),
             };
             if let Some((dim, cut)) = parting {

@@ -95,6 +95,18 @@ impl Stage for Windowing {
         if !replay {
             metrics::counter!(names::ROWS).increment(counts.rows);
             metrics::counter!(names::LATE_ROWS).increment(counts.late);
+            for (arrival, records) in [
+                ("in_time", counts.in_time),
+                ("reordered", counts.reordered),
+                ("late", counts.late),
+                ("late_refused", counts.late_refused),
+                ("repeated", counts.repeated),
+            ] {
+                metrics::counter!(names::RECORDS, "arrival" => arrival).increment(records);
+            }
+            metrics::counter!(names::IMPUTED_ROWS).increment(counts.imputed);
+            metrics::counter!(names::NO_DATA).increment(counts.no_data);
+            metrics::counter!(names::FORGOTTEN).increment(counts.forgotten);
             metrics::counter!(names::DRIFTS).increment(out.drifts.len() as u64);
             metrics::counter!(names::REFUSED).increment(out.refusals.len() as u64);
         }

@@ -208,7 +208,7 @@ fn default_series_ttl_ms() -> u64 {
     30 * 24 * 3_600_000
 }
 fn default_record_ids() -> u32 {
-    1_000
+    100
 }
 fn default_drift() -> Vec<DriftTest> {
     vec![DriftTest::Adwin, DriftTest::PageHinkley]

@@ -4,6 +4,7 @@
 mod algorithm;
 mod channel;
 mod detector;
+mod given;
 mod stream;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use algorithm::{Algorithm, Combine, Kind, Parameter};
 pub use channel::{Channel, ChannelKind};
 pub use detector::{Detector, Direction, DriftPolicy, QuietTime, Threshold};
+pub use given::{Digest, GivenModel};
 use stream::records_topic;
 pub use stream::{Aggregate, DEFAULT_STREAM, DriftTest, Format, LatePolicy, Stream, Window};
 

@@ -2,8 +2,8 @@
 
 use domain::{
     Aggregate, Algorithm, Channel, ChannelKind, Combine, Definition, Detector, Direction,
-    DriftPolicy, DriftTest, Format, Kind, LatePolicy, Layout, Limits, Micros, QuietTime, Skip,
-    Source, Stream, Threshold, Window,
+    DriftPolicy, DriftTest, Format, GivenModel, Kind, LatePolicy, Layout, Limits, Micros,
+    QuietTime, Skip, Source, Stream, Threshold, Window,
 };
 use prost::Message as _;
 use v1::control_entry::Entry;
@@ -243,6 +243,10 @@ fn encode_algorithm(a: &Algorithm) -> v1::Algorithm {
             Combine::Vote => v1::Combine::Vote,
         }
         .into(),
+        model: a
+            .model
+            .as_ref()
+            .map(|m| v1::GivenModel { name: m.name().to_owned(), onnx: m.bytes().to_vec() }),
     }
 }
 
@@ -259,6 +263,7 @@ fn decode_algorithm(a: v1::Algorithm) -> Result<Algorithm, DecodeError> {
         }
         algorithm.members.push(decode_algorithm(member)?);
     }
+    algorithm.model = a.model.map(|m| GivenModel::new(m.name, m.onnx));
     algorithm.combine = match combine {
         v1::Combine::Unspecified | v1::Combine::Mean => Combine::Mean,
         v1::Combine::Maximum => Combine::Maximum,

@@ -74,6 +74,7 @@ impl From<stage::StageError> for Failure {
         match error {
             E::Exchange(error) => error.into(),
             E::Control(error) => error.into(),
+            E::Definition { .. } => Self::configuration(error.to_string()),
             E::Snapshots(_) | E::Hole { .. } | E::Lost { .. } | E::Apart { .. } => {
                 Self::other(error.to_string())
             }

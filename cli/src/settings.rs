@@ -10,7 +10,7 @@ use std::{
 
 use control::{SetupOptions, setup::RECORDS_RETENTION_MS};
 use detector::DetectorConfig;
-use domain::{Definition, Limits};
+use domain::{Definition, Detector, Limits};
 use exchange::{PollLimits, points::Plan};
 use ingest::IngestConfig;
 use notification::NotificationConfig;
@@ -243,11 +243,19 @@ impl Settings {
             .map_err(|error| SettingsError::new(format!("definitions.file {name}: {error}")))?;
         let definitions = control::parse_definitions(name, &text)
             .map_err(|e| SettingsError::new(e.to_string()))?;
+        let stream_of = |detector: &Detector| {
+            definitions.iter().find_map(|definition| match definition {
+                Definition::Stream(stream) if stream.name == detector.stream => Some(stream),
+                _ => None,
+            })
+        };
         for definition in &definitions {
-            if let Definition::Stream(stream) = definition {
-                ingest::check_stream(stream)
-                    .map_err(|e| SettingsError::new(format!("{name}: {e}")))?;
-            }
+            let checked = match definition {
+                Definition::Stream(stream) => ingest::check_stream(stream),
+                Definition::Detector(d) => detector::check_detector(d, stream_of(d)),
+                _ => Ok(()),
+            };
+            checked.map_err(|e| SettingsError::new(format!("{name}: {e}")))?;
         }
         Ok(definitions)
     }

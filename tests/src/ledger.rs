@@ -199,7 +199,7 @@ mod tests {
         check(3, &[score(2), Score { lower: 0.0, ..score(3) }], Some("a, row 3"));
         check(3, &[score(2), Score { is_anomaly: true, ..score(3) }], Some("a, row 3"));
         check(3, &[score(2), Score { expected: 1.0, ..score(3) }], Some("a, row 3"));
-        let late = Flags { late: true, imputed: false };
+        let late = Flags { late: true, ..Flags::default() };
         check(3, &[score(2), Score { flags: late, ..score(3) }], Some("a, row 3"));
     }
 }

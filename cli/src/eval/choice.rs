@@ -45,7 +45,8 @@ impl Choice {
                 algorithms()
             )));
         }
-        detector.check().map_err(|wrong| Failure::usage(wrong.to_string()))?;
+        let checked = detector.check().and_then(|()| detector::check_detector(&detector, None));
+        checked.map_err(|wrong| Failure::usage(wrong.to_string()))?;
         Ok(detector)
     }
 

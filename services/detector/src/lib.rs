@@ -1,8 +1,9 @@
 //! The detector: scores rows, keeps a model per series, opens and clears anomalies and explains them.
 //!
 //! In reading order: [`service`] is what the stage runs; [`state`] is what one partition knows and decides;
-//! [`slots`] are the models of one series; `events` makes what is written, [`output`] collects it.
+//! [`check`] says whether this build can run a detector; [`slots`] are the models of one series; `events` makes what is written, [`output`] collects it.
 
+pub mod check;
 mod civil;
 pub mod config;
 mod events;
@@ -12,5 +13,6 @@ pub mod service;
 pub mod slots;
 pub mod state;
 
+pub use check::check_detector;
 pub use config::{DEFAULTS, DetectorConfig};
 pub use service::{Detection, DetectorProcessor, processor};

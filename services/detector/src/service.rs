@@ -3,10 +3,10 @@
 use std::{ops::RangeInclusive, sync::Arc};
 
 use control::{ControlLog, History};
-use domain::{Batch, Hole, Micros, Phase, Refusal, Topics};
+use domain::{Batch, Micros, Phase, Refusal, Topics};
 use exchange::{Output as Written, Partition, metrics::REPEATS};
 use snapshot::Header;
-use stage::{Origin, Select, Stage, StageOptions, StageProcessor};
+use stage::{Halt, Origin, Select, Stage, StageOptions, StageProcessor};
 use wire::{DecodeError, events::Stamps};
 
 use crate::{
@@ -80,7 +80,7 @@ impl Stage for Detection {
         batch: &Batch,
         select: Select<'_>,
         out: &mut Output,
-    ) -> Result<(), Hole> {
+    ) -> Result<(), Halt> {
         state.apply(control, batch, select, out)
     }
 

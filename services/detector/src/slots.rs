@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chrono_tz::Tz;
-use detect::{SeriesModel, Transition};
+use detect::{Networks, SeriesModel, Transition};
 use domain::{
     Contribution, Detector, Id, Micros, SeriesRef,
     encoding::{self, DecodeError},
@@ -72,12 +72,12 @@ pub struct Slot {
 }
 
 impl Slot {
-    fn new(plan: &Arc<Plan>, named: &SeriesRef) -> Self {
+    fn new(plan: &Arc<Plan>, named: &SeriesRef, networks: &Networks) -> Self {
         let values = named.features.len();
         let seed = detect::seed(&plan.detector, named);
         Self {
             plan: plan.clone(),
-            model: SeriesModel::new(&plan.detector, values, seed),
+            model: SeriesModel::sharing(&plan.detector, values, seed, networks),
             open: None,
         }
     }
@@ -119,6 +119,7 @@ impl Series {
         generation: u64,
         named: &SeriesRef,
         plans: &[Arc<Plan>],
+        networks: &Networks,
     ) -> Vec<(Arc<Plan>, Open)> {
         let widened = self.named.features != named.features;
         self.named = named.clone();
@@ -136,7 +137,7 @@ impl Series {
             };
             let mut slot = match before.iter().position(keeps) {
                 Some(at) => before.remove(at),
-                None => Slot::new(plan, named),
+                None => Slot::new(plan, named, networks),
             };
             if slot.plan != *plan {
                 slot.model.reconfigure(&plan.detector);
@@ -163,6 +164,7 @@ impl Series {
     /// Reads what [`Encode::encode`] wrote; `plan` looks up a detector of a stream by its name and version.
     pub(crate) fn decode(
         mut bytes: &[u8],
+        networks: &Networks,
         mut plan: impl FnMut(&str, &Arc<str>, u64) -> Result<Arc<Plan>, DecodeError>,
     ) -> Result<Self, DecodeError> {
         let bytes = &mut bytes;
@@ -172,7 +174,8 @@ impl Series {
         for _ in 0..count {
             let (name, version, open): (Arc<str>, u64, Option<Open>) = encoding::take(bytes)?;
             let plan = plan(&series.named.stream, &name, version)?;
-            let model = SeriesModel::decode(&plan.detector, values, detect::STATE_VERSION, bytes)?;
+            let (detector, version) = (&plan.detector, detect::STATE_VERSION);
+            let model = SeriesModel::decode_sharing(detector, values, version, networks, bytes)?;
             series.slots.push(Slot { plan, model, open });
         }
         encoding::ensure(bytes.is_empty(), "length of a series")?;

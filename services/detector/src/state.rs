@@ -7,13 +7,13 @@ use std::{
 };
 
 use control::ControlLog;
-use detect::{Assessment, Row, SeriesModel};
+use detect::{Assessment, Networks, Row, SeriesModel};
 use domain::{
-    Anomaly, Batch, Definitions, DriftPolicy, Hole, Item, Micros, Phase, Position, Reason, Score,
-    SeriesRef, Track,
+    Anomaly, Batch, Definitions, DriftPolicy, Invalid, Item, Micros, Phase, Position, Reason,
+    Score, SeriesRef, Track,
 };
 use snapshot::Slices;
-use stage::{Choice, Origin, Select};
+use stage::{Choice, Halt, Origin, Select};
 
 use crate::{
     civil,
@@ -48,6 +48,8 @@ pub struct State {
     generation: u64,
     /// What reads the rows of a stream and window.
     plans: BTreeMap<Rows, Vec<Arc<Plan>>>,
+    /// What detectors were given, read once for all series.
+    networks: Networks,
     track: Track,
     series: Slices<Series>,
     by_name: HashMap<(Rows, Arc<str>), usize>,
@@ -73,6 +75,7 @@ impl State {
             definitions: Definitions::default(),
             generation: 0,
             plans: BTreeMap::new(),
+            networks: Networks::default(),
             track,
             series: Slices::new(),
             by_name: HashMap::new(),
@@ -104,14 +107,14 @@ impl State {
     /// Applies a batch. `control` must have been read up to its config versions.
     ///
     /// # Errors
-    /// If items are missing; the partition must stop then.
+    /// If items are missing, or a detector can't be run by this build; the partition must stop then.
     pub fn apply(
         &mut self,
         control: &ControlLog,
         batch: &Batch,
         select: Select<'_>,
         out: &mut Output,
-    ) -> Result<(), Hole> {
+    ) -> Result<(), Halt> {
         let repeats = self.track.take(&batch.first, batch.items.len() as u64)?;
         self.counts.repeats += repeats;
         let mut mapped: Vec<Option<usize>> = vec![None; batch.series.len()];
@@ -138,6 +141,7 @@ impl State {
                     if row.config_version > self.definitions.version {
                         control.advance(&mut self.definitions, row.config_version);
                         self.set_limits();
+                        self.read_networks()?;
                         self.generation += 1;
                         self.plans.clear();
                         out.config_version = self.definitions.version;
@@ -155,6 +159,13 @@ impl State {
             let model_bytes_max = usize::try_from(limits.model_bytes_max).unwrap_or(usize::MAX);
             self.config = DetectorConfig { model_bytes_max };
         }
+    }
+
+    fn read_networks(&mut self) -> Result<(), Invalid> {
+        let detectors = || self.definitions.detectors.values().map(|(_, detector)| detector);
+        self.networks.keep(detectors());
+        let networks = &mut self.networks;
+        detectors().try_for_each(|detector| networks.read(detector, None))
     }
 
     fn tick(&mut self, first: &Position, number: u64, log_time: Micros, out: &mut Output) {
@@ -269,7 +280,7 @@ impl State {
         for at in 0..models {
             self.open.remove(&(index, at));
         }
-        for (plan, open) in series.follow(self.generation, named, &plans) {
+        for (plan, open) in series.follow(self.generation, named, &plans, &self.networks) {
             out.event(events::ended(named, &plan, open, context));
         }
         let open = series.slots.iter().enumerate().filter(|(_, slot)| slot.open.is_some());

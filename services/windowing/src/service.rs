@@ -3,10 +3,10 @@
 use std::{ops::RangeInclusive, sync::Arc};
 
 use control::{ControlLog, History};
-use domain::{Batch, Hole, Micros, Refusal, Topics};
+use domain::{Batch, Micros, Refusal, Topics};
 use exchange::{Output as Written, Partition, metrics::REPEATS};
 use snapshot::Header;
-use stage::{Origin, Select, Stage, StageOptions, StageProcessor};
+use stage::{Halt, Origin, Select, Stage, StageOptions, StageProcessor};
 use wire::{DecodeError, events::Stamps};
 
 use crate::{
@@ -80,8 +80,8 @@ impl Stage for Windowing {
         segments: &Vec<Batch>,
         select: Select<'_>,
         out: &mut Output,
-    ) -> Result<(), Hole> {
-        state.apply(control, segments, select, out)
+    ) -> Result<(), Halt> {
+        Ok(state.apply(control, segments, select, out)?)
     }
 
     fn refuse(out: &mut Output, refusal: Refusal) {

@@ -1,6 +1,13 @@
-//! A definitions file: streams, detectors and channels in TOML, for those who prefer a file to the API.
+//! A definitions file: streams, detectors and channels in TOML, for those who prefer a file to the API. Models that
+//! it names are files beside it and become part of the definitions.
 
-use domain::{Channel, Definition, Definitions, Detector, Stream};
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    path::Path,
+};
+
+use domain::{Algorithm, Channel, Definition, Definitions, Detector, GivenModel, Stream};
 use serde::Deserialize;
 
 use crate::Error;
@@ -16,13 +23,19 @@ struct DefinitionsFile {
     channels: Vec<Channel>,
 }
 
-/// Reads the text of a definitions file; `name` is for messages.
+/// Reads the text of a definitions file; `name` is its path, beside which the models lie that it names.
 ///
 /// # Errors
 /// What is wrong, where in the file, and what would be right.
 pub fn parse_definitions(name: &str, text: &str) -> Result<Vec<Definition>, Error> {
-    let file: DefinitionsFile =
+    let mut file: DefinitionsFile =
         toml::from_str(text).map_err(|error| Error::Invalid(format!("{name}: {error}")))?;
+    for detector in &mut file.detectors {
+        read_models(Path::new(name), &mut detector.algorithm).map_err(|(model, error)| {
+            let what = format!("{name}: detector {:?}, algorithm.model", detector.name);
+            Error::Invalid(format!("{what}: {model}: {error}"))
+        })?;
+    }
     let definitions: Vec<_> = file
         .streams
         .into_iter()
@@ -42,8 +55,28 @@ pub fn parse_definitions(name: &str, text: &str) -> Result<Vec<Definition>, Erro
     Ok(definitions)
 }
 
+/// Reads what an algorithm and its members name, each from beside the definitions file.
+fn read_models(file: &Path, algorithm: &mut Algorithm) -> Result<(), (String, io::Error)> {
+    if let Some(given) = &mut algorithm.model {
+        let name = given.name().to_owned();
+        let path = file.parent().unwrap_or(Path::new("")).join(&name);
+        let bytes = read_bounded(&path).map_err(|error| (name.clone(), error))?;
+        *given = GivenModel::new(name, bytes);
+    }
+    algorithm.members.iter_mut().try_for_each(|member| read_models(file, member))
+}
+
+/// One byte more than a model may have tells that it has too many.
+fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![];
+    File::open(path)?.take(GivenModel::BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn check(text: &str, expected: Result<usize, &str>) {
@@ -102,5 +135,37 @@ mod tests {
             Err("`x`"),
         );
         check("[[channels]]\nname = \"c\"\nkind = \"nats\"\nurl = \"a:1\"", Err("nats://"));
+    }
+    #[test]
+    fn models_are_read_from_beside_the_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::create_dir(folder.path().join("models")).expect("a folder");
+        fs::write(folder.path().join("models/a.onnx"), b"abc").expect("a file");
+        let large = vec![7; GivenModel::BYTES_MAX + 1];
+        fs::write(folder.path().join("large.onnx"), large).expect("a file");
+        let path = folder.path().join("d.toml").display().to_string();
+        let of = |algorithm: &str| {
+            let text = format!(
+                "[[detectors]]\nname = \"d\"\nstream = \"default\"\nalgorithm = {algorithm}"
+            );
+            parse_definitions(&path, &text).map_err(|error| error.to_string())
+        };
+        let one = "{ kind = \"onnx\", model = \"models/a.onnx\" }";
+        for algorithm in [one, &format!("{{ kind = \"ensemble\", members = [{one}] }}")] {
+            let definitions = of(algorithm).expect("definitions");
+            let [Definition::Detector(detector)] = &definitions[..] else { panic!("a detector") };
+            let given: Vec<_> = detector.algorithm.given().collect();
+            assert_eq!((given[0].name(), &given[0].bytes()[..]), ("models/a.onnx", &b"abc"[..]));
+        }
+        for (algorithm, wrong) in [
+            ("{ kind = \"onnx\" }", "must name a file"),
+            ("{ kind = \"onnx\", model = \"b.onnx\" }", "b.onnx: No such file"),
+            ("{ kind = \"onnx\", model = \"large.onnx\" }", "large.onnx has more than 1048576"),
+            ("{ kind = \"lof\", model = \"models/a.onnx\" }", "only onnx runs a model"),
+        ] {
+            let error = of(algorithm).expect_err(algorithm);
+            let start = format!("{path}: detector \"d\", algorithm.model: ");
+            assert!(error.starts_with(&start) && error.contains(wrong), "{error}");
+        }
     }
 }

@@ -4,35 +4,46 @@
 use std::sync::LazyLock;
 
 use domain::{
-    Algorithm, Combine, Kind,
+    Algorithm, Combine, GivenModel, Kind,
+    definition::Digest,
     encoding::{DecodeError, ensure, put, take},
 };
 
+#[cfg(feature = "onnx")]
+use crate::Onnx;
 use crate::{
     Assessment, Autoencoder, Discord, Ensemble, Ewma, Fusion, HalfSpaceTrees, IsolationForest, Knn,
-    Lesinn, Loda, Lof, Mahalanobis, Novelty, OneClassSvm, Pca, RandomCutForest, RobustZ, Seasonal,
-    SpectralResidual,
+    Lesinn, Loda, Lof, Mahalanobis, Networks, Novelty, OneClassSvm, Pca, RandomCutForest, RobustZ,
+    Seasonal, SpectralResidual,
     nearest::Search,
     scorer::{Levels, Row, Scorer},
 };
 
 /// Makes [`Model`] of a list; an algorithm that the list lacks does not compile.
 macro_rules! models {
-    ($($kind:ident [$(($($name:literal = $value:literal),*)),*]),+ $(,)?) => {
+    ($($(#[$cfg:meta])? $kind:ident [$(($($name:literal = $value:literal),*)),*]),+ $(,)?) => {
         /// What one detector has learned of one series.
         #[derive(Clone, Debug, PartialEq)]
         pub enum Model {
-            $(#[doc = concat!("See [`", stringify!($kind), "`].")] $kind($kind),)+
+            $($(#[$cfg])? #[doc = concat!("See [`", stringify!($kind), "`].")] $kind($kind),)+
         }
 
         impl Model {
             /// A model that has seen nothing, for rows of so many values. The same arguments give
-            /// the same model, bit for bit.
-            pub fn new(algorithm: &Algorithm, values: usize, seed: u64) -> Self {
+            /// the same model, bit for bit; [`Networks::read`] has taken the algorithm. `networks`
+            /// were read already.
+            pub fn new(
+                algorithm: &Algorithm,
+                values: usize,
+                seed: u64,
+                networks: &Networks,
+            ) -> Self {
                 let algorithm = &algorithm.resolved(values);
                 match algorithm.kind {
-                    $(Kind::$kind => Self::$kind($kind::new(algorithm, values, seed)),)+
+                    $($(#[$cfg])? Kind::$kind => Self::$kind($kind::sharing(algorithm, values, seed, networks)),)+
                     Kind::Auto => unreachable!("resolved() never answers Auto"),
+                    #[cfg(not(feature = "onnx"))]
+                    Kind::Onnx => unreachable!("Networks::read() refuses it"),
                 }
             }
 
@@ -40,32 +51,41 @@ macro_rules! models {
             pub fn bytes_for(algorithm: &Algorithm, values: usize) -> usize {
                 let algorithm = &algorithm.resolved(values);
                 match algorithm.kind {
-                    $(Kind::$kind => $kind::bytes_for(algorithm, values),)+
+                    $($(#[$cfg])? Kind::$kind => $kind::bytes_for(algorithm, values),)+
                     Kind::Auto => unreachable!("resolved() never answers Auto"),
+                    #[cfg(not(feature = "onnx"))]
+                    Kind::Onnx => unreachable!("Networks::read() refuses it"),
                 }
             }
 
             /// What the levels of its rows are.
             pub fn levels_of(algorithm: &Algorithm, values: usize) -> Levels {
                 match algorithm.resolved(values).kind {
-                    $(Kind::$kind => $kind::LEVELS,)+
+                    $($(#[$cfg])? Kind::$kind => $kind::LEVELS,)+
                     Kind::Auto => unreachable!("resolved() never answers Auto"),
+                    #[cfg(not(feature = "onnx"))]
+                    Kind::Onnx => unreachable!("Networks::read() refuses it"),
                 }
             }
 
             /// What the levels of its rows are.
             pub fn levels(&self) -> Levels {
-                match self { $(Self::$kind(_) => $kind::LEVELS,)+ }
+                match self { $($(#[$cfg])? Self::$kind(_) => $kind::LEVELS,)+ }
             }
 
             /// Scores a row; learns nothing. `out` is prepared.
             pub fn score(&self, row: Row<'_>, out: &mut Assessment) {
-                match self { $(Self::$kind(model) => model.score(row, out),)+ }
+                match self { $($(#[$cfg])? Self::$kind(model) => model.score(row, out),)+ }
             }
 
             /// Learns a row; `seen` is what [`score`](Self::score) has just said of it.
             pub fn learn(&mut self, row: Row<'_>, seen: &Assessment) {
-                match self { $(Self::$kind(model) => model.learn(row, seen),)+ }
+                match self { $($(#[$cfg])? Self::$kind(model) => model.learn(row, seen),)+ }
+            }
+
+            /// Adds what it shares with other series.
+            pub(crate) fn networks(&self, into: &mut Networks) {
+                match self { $($(#[$cfg])? Self::$kind(model) => model.networks(into),)+ }
             }
 
             /// Puts into `out.nearest` the nearest row to this one of those it remembers, if it does;
@@ -78,22 +98,22 @@ macro_rules! models {
 
             /// Offers the rows that it remembers.
             pub(crate) fn remembered(&self, row: Row<'_>, search: &mut Search<'_>) {
-                match self { $(Self::$kind(model) => model.remembered(row, search),)+ }
+                match self { $($(#[$cfg])? Self::$kind(model) => model.remembered(row, search),)+ }
             }
 
             /// How many rows it has learned.
             pub fn rows(&self) -> u64 {
-                match self { $(Self::$kind(model) => model.rows(),)+ }
+                match self { $($(#[$cfg])? Self::$kind(model) => model.rows(),)+ }
             }
 
             /// Bytes on the heap; constant over a model's life.
             pub fn bytes(&self) -> usize {
-                match self { $(Self::$kind(model) => model.bytes(),)+ }
+                match self { $($(#[$cfg])? Self::$kind(model) => model.bytes(),)+ }
             }
 
             /// Appends what was learned; the algorithm is known to who decodes.
             pub(crate) fn encode(&self, out: &mut Vec<u8>) {
-                match self { $(Self::$kind(model) => model.encode(out),)+ }
+                match self { $($(#[$cfg])? Self::$kind(model) => model.encode(out),)+ }
             }
 
             /// Takes what [`encode`](Self::encode) appended; the arguments are those of
@@ -102,9 +122,10 @@ macro_rules! models {
                 algorithm: &Algorithm,
                 values: usize,
                 seed: u64,
+                networks: &Networks,
                 bytes: &mut &[u8],
             ) -> Result<Self, DecodeError> {
-                let mut new = Self::new(algorithm, values, seed);
+                let mut new = Self::new(algorithm, values, seed, networks);
                 new.restore(bytes)?;
                 Ok(new)
             }
@@ -112,7 +133,7 @@ macro_rules! models {
             /// Puts what [`encode`](Self::encode) appended into a new model made with the same
             /// arguments.
             pub(crate) fn restore(&mut self, bytes: &mut &[u8]) -> Result<(), DecodeError> {
-                match self { $(Self::$kind(model) => model.decode(bytes),)+ }
+                match self { $($(#[$cfg])? Self::$kind(model) => model.decode(bytes),)+ }
             }
         }
 
@@ -153,6 +174,8 @@ models! {
     Discord [("length" = 12, "history" = 160), ("length" = 10, "history" = 256, "flat" = 0.1)],
     Autoencoder [("hidden" = 3), ("hidden" = 2, "shingle" = 1, "rate" = 0.05)],
     Pca [("horizon" = 100), ("components" = 1)],
+    #[cfg(feature = "onnx")]
+    Onnx [],
     Ensemble [],
 }
 
@@ -168,14 +191,17 @@ pub(crate) fn encode(algorithm: &Algorithm, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends an algorithm's number, and the parameters that differ from their defaults by their place
-/// in the table.
+/// Appends an algorithm's number, the parameters that differ from their defaults by their place in the
+/// table, and the digest of what was given.
 fn encode_one(algorithm: &Algorithm, out: &mut Vec<u8>) {
     let known = algorithm.kind.parameters().iter().enumerate();
     let values = known.map(|(at, p)| (at as u8, algorithm.get(p.name), p.default));
     let differs = values.filter(|(_, value, default)| value != default);
     let set: Vec<(u8, f64)> = differs.map(|(at, value, _)| (at, value)).collect();
     put(&(algorithm.kind as u8, set), out);
+    if algorithm.kind == Kind::Onnx {
+        put(&algorithm.model.as_ref().map(|given| *given.digest()), out);
+    }
 }
 
 /// Takes what [`encode`] appended.
@@ -207,6 +233,9 @@ fn decode_one(bytes: &mut &[u8]) -> Result<Algorithm, DecodeError> {
         let parameter = parameter.ok_or(DecodeError::Impossible("parameter of an algorithm"))?;
         algorithm = algorithm.with(parameter.name, value);
     }
+    if kind == Kind::Onnx {
+        algorithm.model = take::<Option<Digest>>(bytes)?.map(GivenModel::of_digest);
+    }
     Ok(algorithm)
 }
 
@@ -216,7 +245,9 @@ mod tests {
 
     #[test]
     fn an_algorithm_comes_back() {
-        for algorithm in &*SAMPLES {
+        let mut given = Algorithm::new(Kind::Onnx).with("shingle", 2.0);
+        given.model = Some(GivenModel::new("a.onnx", *b"abc"));
+        for algorithm in SAMPLES.iter().chain([&given]) {
             assert_eq!(algorithm.check("sample"), Ok(()));
             let mut bytes = vec![];
             encode(algorithm, &mut bytes);
@@ -228,7 +259,7 @@ mod tests {
     }
 
     fn check(algorithm: &Algorithm, values: usize) {
-        let mut model = Model::new(algorithm, values, 7);
+        let mut model = Model::new(algorithm, values, 7, &Networks::default());
         let promised = Model::bytes_for(algorithm, values);
         assert_eq!(model.bytes(), promised, "{algorithm}");
         let mut out = Assessment::default();

@@ -16,7 +16,7 @@ use domain::{
 };
 
 use crate::{
-    Assessment, Model,
+    Assessment, Model, Networks,
     calibration::Prior,
     nearest::Search,
     present,
@@ -75,9 +75,13 @@ impl Scorer for Ensemble {
     const LEVELS: Levels = Levels::Row(Prior::SURPRISE);
 
     fn new(algorithm: &Algorithm, values: usize, seed: u64) -> Self {
+        Self::sharing(algorithm, values, seed, &Networks::default())
+    }
+
+    fn sharing(algorithm: &Algorithm, values: usize, seed: u64, networks: &Networks) -> Self {
         let member = |(index, algorithm): (u64, &Algorithm)| {
             let seed = seed.wrapping_add(index.wrapping_mul(SEED_STEP));
-            let model = Model::new(algorithm, values, seed);
+            let model = Model::new(algorithm, values, seed, networks);
             let judge = Judge::new(model.levels(), values, ODD);
             Member { model, judge, weight: algorithm.weight(), run: 0 }
         };
@@ -88,6 +92,10 @@ impl Scorer for Ensemble {
             values,
             rows: 0,
         }
+    }
+
+    fn networks(&self, into: &mut Networks) {
+        self.members.iter().for_each(|member| member.model.networks(into));
     }
 
     fn bytes_for(algorithm: &Algorithm, values: usize) -> usize {

@@ -181,7 +181,7 @@ mod tests {
 
     /// A model that has seen values that go up and down, each in its own range.
     fn learned(algorithm: &domain::Algorithm, values: usize) -> Model {
-        let mut model = Model::new(algorithm, values, 3);
+        let mut model = Model::new(algorithm, values, 3, &crate::Networks::default());
         let mut out = Assessment::default();
         for at in 0..300_u64 {
             let row: Vec<f64> = (0..values as u64)

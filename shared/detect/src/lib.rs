@@ -7,6 +7,8 @@
 //!
 //! There is no clock, thread, socket, log line or global state here. Elementary functions come from `libm`,
 //! so results are the same bits on every processor. Once a model's buffers stand, a row allocates nothing.
+//! Models that users give (feature `onnx`) are excepted from both: results are the same bits on processors of one
+//! kind, and each run makes its tensors.
 
 pub mod algorithms;
 pub mod autoencoder;
@@ -30,8 +32,11 @@ pub mod loda;
 pub mod lof;
 pub mod mahalanobis;
 pub mod nearest;
+mod networks;
 pub mod novelty;
 pub mod one_class_svm;
+#[cfg(feature = "onnx")]
+pub mod onnx;
 pub mod pca;
 mod points;
 pub mod random_cut_forest;
@@ -63,8 +68,11 @@ pub use loda::Loda;
 pub use lof::Lof;
 pub use mahalanobis::Mahalanobis;
 pub use nearest::Nearest;
+pub use networks::Networks;
 pub use novelty::Novelty;
 pub use one_class_svm::OneClassSvm;
+#[cfg(feature = "onnx")]
+pub use onnx::Onnx;
 pub use pca::Pca;
 pub use random_cut_forest::RandomCutForest;
 pub use robust_z::RobustZ;

@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use domain::{Algorithm, Micros, encoding::DecodeError};
 
 use crate::{
+    Networks,
     calibration::Prior,
     nearest::{Nearest, Search},
     novelty::Seen,
@@ -31,6 +32,14 @@ pub trait Scorer: Clone + Debug + PartialEq + Sized {
     /// A model that has seen nothing, for rows of so many values. The algorithm is of its kind and
     /// checked.
     fn new(algorithm: &Algorithm, values: usize, seed: u64) -> Self;
+
+    /// The same, sharing what was read already; it makes no difference but in cost.
+    fn sharing(algorithm: &Algorithm, values: usize, seed: u64, _: &Networks) -> Self {
+        Self::new(algorithm, values, seed)
+    }
+
+    /// Adds what it shares with other series.
+    fn networks(&self, _: &mut Networks) {}
 
     /// The bytes on the heap that a model will take, told before it is made.
     fn bytes_for(algorithm: &Algorithm, values: usize) -> usize;

@@ -12,7 +12,7 @@ use judge::{Judge, Judged, Odd};
 use limits::Limits;
 
 use crate::{
-    Assessment, Bar, Habituation, Incident, Model, STATE_VERSION, Transition, algorithms,
+    Assessment, Bar, Habituation, Incident, Model, Networks, STATE_VERSION, Transition, algorithms,
     calibration::score_of,
     habituation::Alarm,
     scorer::{Row, top},
@@ -120,8 +120,13 @@ pub struct SeriesModel {
 impl SeriesModel {
     /// For rows of so many `values`. The same arguments and rows give the same verdicts, bit for bit.
     pub fn new(detector: &Detector, values: usize, seed: u64) -> Self {
+        Self::sharing(detector, values, seed, &Networks::default())
+    }
+
+    /// The same, sharing with other series what was read already: it makes no difference but in cost.
+    pub fn sharing(detector: &Detector, values: usize, seed: u64, networks: &Networks) -> Self {
         let algorithm = detector.algorithm.resolved(values);
-        let model = Model::new(&algorithm, values, seed);
+        let model = Model::new(&algorithm, values, seed, networks);
         let levels = model.levels();
         let bar = Bar::new(detector.threshold, levels.lasting());
         Self {
@@ -295,6 +300,20 @@ impl SeriesModel {
         version: u32,
         bytes: &mut &[u8],
     ) -> Result<Self, DecodeError> {
+        Self::decode_sharing(detector, values, version, &Networks::default(), bytes)
+    }
+
+    /// The same, sharing with other series what was read already.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode).
+    pub fn decode_sharing(
+        detector: &Detector,
+        values: usize,
+        version: u32,
+        networks: &Networks,
+        bytes: &mut &[u8],
+    ) -> Result<Self, DecodeError> {
         ensure_version(version, STATE_VERSION)?;
         let algorithm = detector.algorithm.resolved(values);
         ensure_same("a model by", &algorithms::decode(bytes)?, &algorithm)?;
@@ -305,7 +324,7 @@ impl SeriesModel {
         let bar = Bar::decode(Model::levels_of(&algorithm, values).lasting(), bytes)?;
         let (limits, habituation) = (Limits::decode(bytes)?, Habituation::decode(bytes)?);
         let incident = Incident::decode(bytes)?;
-        let model = Model::decode(&algorithm, values, seed, bytes)?;
+        let model = Model::decode(&algorithm, values, seed, networks, bytes)?;
         let judge = Judge::decode(model.levels(), values, bytes)?;
         Ok(Self {
             algorithm,
@@ -345,7 +364,9 @@ impl SeriesModel {
     /// Starts the model anew, as after a drift. Calibration, threshold and an open anomaly stay; the warm-up
     /// begins again.
     pub fn relearn(&mut self) {
-        self.model = Model::new(&self.algorithm, self.values, self.seed);
+        let mut networks = Networks::default();
+        self.model.networks(&mut networks);
+        self.model = Model::new(&self.algorithm, self.values, self.seed, &networks);
         self.run = 0;
     }
 

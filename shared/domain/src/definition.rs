@@ -4,6 +4,7 @@
 mod algorithm;
 mod channel;
 mod detector;
+mod given;
 mod regular;
 mod stream;
 mod window;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 pub use algorithm::{Algorithm, Combine, Kind, Parameter};
 pub use channel::{Channel, ChannelKind};
 pub use detector::{Detector, Direction, DriftPolicy, QuietTime, Threshold};
+pub use given::{Digest, GivenModel};
 pub use regular::{GapPolicy, SEASON_ROWS_MAX};
 use stream::records_topic;
 pub use stream::{DEFAULT_STREAM, DriftTest, Format, LatePolicy, Stream};

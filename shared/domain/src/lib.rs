@@ -14,8 +14,8 @@ pub mod track;
 
 pub use definition::{
     Aggregate, Algorithm, Channel, ChannelKind, Combine, Definition, Definitions, Detector,
-    Direction, DriftPolicy, DriftTest, Format, GapPolicy, Invalid, Kind, LatePolicy, Layout,
-    Limits, Parameter, Percentile, QuietTime, Shape, Skip, Source, Stream, Threshold,
+    Direction, DriftPolicy, DriftTest, Format, GapPolicy, GivenModel, Invalid, Kind, LatePolicy,
+    Layout, Limits, Parameter, Percentile, QuietTime, Shape, Skip, Source, Stream, Threshold,
     UnknownFeature, Window,
 };
 pub use finding::{

@@ -1,6 +1,6 @@
 //! Why a stage can't go on.
 
-use domain::Hole;
+use domain::{Hole, Invalid};
 use exchange::{Partition, metrics::GAPS};
 
 /// Why a stage can't go on.
@@ -22,6 +22,14 @@ pub enum StageError {
         partition: Partition,
         /// What is missing.
         source: Hole,
+    },
+    /// A definition in force can't be carried out.
+    #[error("{partition}: {source}")]
+    Definition {
+        /// The partition that was read.
+        partition: Partition,
+        /// What is wrong.
+        source: Invalid,
     },
     /// What a state is to be restored from is gone, and the policy is to stop.
     #[error(
@@ -59,10 +67,27 @@ pub enum StageError {
 }
 
 impl StageError {
-    /// A hole, counted where it is seen; the process ends by it.
-    pub(crate) fn hole(group: &'static str, partition: &Partition, source: Hole) -> Self {
+    /// A halt; a hole is counted where it is seen, and the process ends by either.
+    pub(crate) fn halt(group: &'static str, partition: &Partition, halt: Halt) -> Self {
+        let source = match halt {
+            Halt::Hole(hole) => hole,
+            Halt::Definition(source) => {
+                return Self::Definition { partition: partition.clone(), source };
+            }
+        };
         let missing = source.found.saturating_sub(source.expected);
         metrics::counter!(GAPS, "group" => group).increment(missing);
         Self::Hole { partition: partition.clone(), source }
     }
+}
+
+/// Why a partition's state must stop at an item.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Halt {
+    /// Items before it are missing.
+    #[error(transparent)]
+    Hole(#[from] Hole),
+    /// A definition in force from it on asks for what this build does not have.
+    #[error(transparent)]
+    Definition(#[from] Invalid),
 }

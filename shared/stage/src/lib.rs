@@ -18,7 +18,7 @@ mod part;
 pub mod processor;
 pub mod stage;
 
-pub use error::StageError;
+pub use error::{Halt, StageError};
 pub use life::Life;
 pub use loss::LossPolicy;
 pub use options::{Snapshots, StageOptions};

@@ -229,7 +229,7 @@ impl<S: Stage> StageProcessor<S> {
                     let skipped = control.skipped(S::SERVICE, partition, message);
                     let select = Select::all_but(skipped).until(until);
                     S::apply(&mut part.state, control, &input, select, &mut out)
-                        .map_err(|source| StageError::hole(S::GROUP, partition, source))?;
+                        .map_err(|source| StageError::halt(S::GROUP, partition, source))?;
                 }
                 Err(error) => {
                     let refusal = control::undecodable(S::SERVICE, partition, message, &error);

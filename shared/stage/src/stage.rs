@@ -3,12 +3,12 @@
 use std::{collections::BTreeSet, ops::RangeInclusive, sync::Arc};
 
 use control::{ControlLog, History};
-use domain::{Hole, Micros, Refusal, Topics};
+use domain::{Micros, Refusal, Topics};
 use exchange::{Output, Partition};
 use snapshot::{Capture, Header};
 use wire::DecodeError;
 
-use crate::Life;
+use crate::{Halt, Life};
 
 /// Which items of a message are taken.
 #[derive(Clone, Copy, Debug)]
@@ -122,14 +122,14 @@ pub trait Stage: Clone + Send + Sync + 'static {
     /// Applies the selected items of a message.
     ///
     /// # Errors
-    /// If items are missing; the partition must stop then.
+    /// If items are missing or a definition can't be carried out; the partition must stop then.
     fn apply(
         state: &mut Self::State,
         control: &ControlLog,
         input: &Self::Input,
         select: Select<'_>,
         out: &mut Self::Output,
-    ) -> Result<(), Hole>;
+    ) -> Result<(), Halt>;
 
     /// Adds a refusal to an output.
     fn refuse(out: &mut Self::Output, refusal: Refusal);

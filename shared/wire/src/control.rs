@@ -2,8 +2,8 @@
 
 use domain::{
     Algorithm, Channel, ChannelKind, Combine, Definition, Detector, Direction, DriftPolicy,
-    DriftTest, Format, GapPolicy, Kind, LatePolicy, Layout, Limits, Micros, QuietTime, Skip,
-    Source, Stream, Threshold,
+    DriftTest, Format, GapPolicy, GivenModel, Kind, LatePolicy, Layout, Limits, Micros, QuietTime,
+    Skip, Source, Stream, Threshold,
 };
 use prost::Message as _;
 use v1::control_entry::Entry;
@@ -244,6 +244,10 @@ fn encode_algorithm(a: &Algorithm) -> v1::Algorithm {
             Combine::Vote => v1::Combine::Vote,
         }
         .into(),
+        model: a
+            .model
+            .as_ref()
+            .map(|m| v1::GivenModel { name: m.name().to_owned(), onnx: m.bytes().to_vec() }),
     }
 }
 
@@ -260,6 +264,7 @@ fn decode_algorithm(a: v1::Algorithm) -> Result<Algorithm, DecodeError> {
         }
         algorithm.members.push(decode_algorithm(member)?);
     }
+    algorithm.model = a.model.map(|m| GivenModel::new(m.name, m.onnx));
     algorithm.combine = match combine {
         v1::Combine::Unspecified | v1::Combine::Mean => Combine::Mean,
         v1::Combine::Maximum => Combine::Maximum,

@@ -1,6 +1,6 @@
 //! Two forests behind one call: score a row, then learn it.
 
-use detect::{Assessment, Model, Row, SeriesModel};
+use detect::{Assessment, Model, Networks, Row, SeriesModel};
 use domain::{Algorithm, Detector};
 use krcf::{RandomCutForest, RandomCutForestOptions};
 
@@ -23,7 +23,7 @@ impl Ours {
     /// A new one.
     pub(crate) fn new(algorithm: &Algorithm, values: usize, seed: u64) -> Self {
         let algorithm = algorithm.resolved(values);
-        Self { model: Model::new(&algorithm, values, seed), out: Assessment::default(), values }
+        Self { model: Model::new(&algorithm, values, seed, &Networks::default()), out: Assessment::default(), values }
     }
 }
 

@@ -8,7 +8,7 @@ use detector::Detection;
 use domain::{Anomaly, Batch, Hole, Micros, Phase, Refusal, Topics};
 use exchange::{Message, Output, Partition};
 use snapshot::Header;
-use stage::{Choice, Origin, Select, Stage};
+use stage::{Choice, Halt, Origin, Select, Stage};
 use windowing::Windowing;
 use wire::DecodeError;
 
@@ -167,7 +167,7 @@ impl<S: Mortal> Stage for Haunted<S> {
         input: &S::Input,
         select: Select<'_>,
         out: &mut S::Output,
-    ) -> Result<(), Hole> {
+    ) -> Result<(), Halt> {
         let deadly = S::deadly(input).into_iter();
         let deadly = deadly.filter(|(index, _)| select.choose(*index) == Choice::Take).min();
         let Some((index, death)) = deadly else {
@@ -178,7 +178,7 @@ impl<S: Mortal> Stage for Haunted<S> {
             Death::Panic => panic!("{AS_PLANNED}: a deadly row"),
             Death::Die => {
                 let source_name = format!("{AS_PLANNED}: a deadly row").into();
-                Err(Hole { source_name, epoch: 0, expected: 0, found: 0 })
+                Err(Hole { source_name, epoch: 0, expected: 0, found: 0 }.into())
             }
         }
     }

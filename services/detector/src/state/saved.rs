@@ -99,6 +99,8 @@ impl Saved {
             "config version: control does not reach it",
         )?;
         state.set_limits();
+        let unknown = DecodeError::Impossible("detector: this build can't run it");
+        state.read_networks().map_err(|_| unknown)?;
         state.track = track;
         state.next = Position { source, epoch: header.epoch, number: header.next };
         let mut series = vec![];
@@ -128,7 +130,7 @@ impl Saved {
             plans.insert(key, Arc::clone(&plan));
             Ok(plan)
         };
-        let mut one = Series::decode(bytes, lookup)?;
+        let mut one = Series::decode(bytes, &state.networks, lookup)?;
         match features.get(&one.named.features) {
             Some(known) => one.named.features.clone_from(known),
             None => drop(features.insert(one.named.features.clone())),

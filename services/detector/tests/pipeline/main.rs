@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at the first thing that fails")]
 
 mod change;
+mod given;
 mod lacking;
 mod restart;
 mod world;

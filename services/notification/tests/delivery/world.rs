@@ -207,6 +207,7 @@ pub(crate) fn anomaly(name: &str, revision: u32, phase: Phase) -> Anomaly {
         position: Position { source: "records.accepted/0".into(), epoch: 1, number: 7 },
         phase,
         silent: false,
+        no_data: false,
         series: SeriesRef {
             stream: "default".into(),
             key: "cpu/0".into(),

@@ -264,7 +264,8 @@ proptest! {
                 _ => expected.1 += 1,
             }
             newest = newest.max(record.at_ms);
-            if !record.id.is_empty() && !(is_late && refuses) {
+            let is_taken = !is_late || !refuses;
+            if is_taken && !record.id.is_empty() {
                 ids.insert(record.id);
             }
         }

@@ -6,7 +6,11 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Invalid, invalid};
+use super::{GivenModel, Invalid, invalid};
+
+mod combine;
+
+pub use combine::Combine;
 
 /// A parameter of an algorithm.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -171,6 +175,11 @@ kinds! {
         whole("shingle", 4, (1, 64), "rows that it sees at once"),
         real("rate", 0.1, (0.0001, 0.5), "how large a step it learns by"),
     ];
+    Onnx = 35 "onnx" "A model trained elsewhere, given as an ONNX file." [
+        whole("shingle", 1, (1, 64), "rows that it sees at once, the newest last"),
+        whole("standardise", 0, (0, 1), "1: values in deviations from their running means"),
+        whole("output", 0, (0, 3), "0: by its shape; 1: the inputs rebuilt; 2: a score; 3: probabilities"),
+    ];
     Pca = 36 "pca" "What the main components of the past leave of a row (Weng, Zhang & Hwang 2003)." [
         whole("components", 2, (1, 64), "main directions that are taken away, fewer than values"),
         whole("horizon", 1000, (16, 100_000), "rows after which a row counts 1/e"),
@@ -178,41 +187,6 @@ kinds! {
     Ensemble = 40 "ensemble" "Several algorithms on the same rows, whose surprises are combined." [
         real("majority", 0.5, (0.01, 1.0), "share of the weight that a vote needs"),
     ];
-}
-
-/// What an ensemble makes of its members' surprises.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[repr(u8)]
-pub enum Combine {
-    /// Their mean by weight.
-    #[default]
-    Mean = 0,
-    /// The largest, whatever its weight.
-    Maximum = 1,
-    /// The median, whatever the weights.
-    Median = 2,
-    /// The highest that members with the `majority` of the weight reach: a vote at every threshold.
-    Vote = 3,
-}
-
-impl Combine {
-    /// All of them.
-    pub const ALL: &[Self] = &[Self::Mean, Self::Maximum, Self::Median, Self::Vote];
-
-    /// The name that definitions give.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Mean => "mean",
-            Self::Maximum => "maximum",
-            Self::Median => "median",
-            Self::Vote => "vote",
-        }
-    }
-
-    fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
 }
 
 /// The parameter that every member of an ensemble has besides its own: how much it counts.
@@ -229,6 +203,9 @@ pub struct Algorithm {
     /// What an ensemble combines: 1 to [`MEMBERS_MAX`](Self::MEMBERS_MAX), none of them an ensemble.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub members: Vec<Self>,
+    /// What `onnx` runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<GivenModel>,
     /// Parameters by name.
     #[serde(flatten)]
     parameters: BTreeMap<String, f64>,
@@ -241,7 +218,7 @@ impl Algorithm {
     /// With the default parameters.
     pub const fn new(kind: Kind) -> Self {
         let parameters = BTreeMap::new();
-        Self { kind, combine: Combine::Mean, members: Vec::new(), parameters }
+        Self { kind, combine: Combine::Mean, members: Vec::new(), model: None, parameters }
     }
 
     /// Several on the same rows.
@@ -277,6 +254,11 @@ impl Algorithm {
         self.parameters.get(WEIGHT.name).copied().unwrap_or(WEIGHT.default)
     }
 
+    /// The models that it or its members were given.
+    pub fn given(&self) -> impl Iterator<Item = &GivenModel> {
+        self.model.iter().chain(self.members.iter().filter_map(|member| member.model.as_ref()))
+    }
+
     /// What `auto` stands for with this many values; itself otherwise, and so for members. Without
     /// parameters that are set to their defaults, so that equal algorithms are equal.
     pub fn resolved(&self, values: usize) -> Self {
@@ -296,6 +278,7 @@ impl Algorithm {
             kind,
             combine: self.combine,
             members: members.collect(),
+            model: self.model.clone(),
             parameters: parameters.collect(),
         }
     }
@@ -306,6 +289,7 @@ impl Algorithm {
     /// The first parameter that is wrong, with what would be right.
     pub fn check(&self, what: &str) -> Result<(), Invalid> {
         self.check_parameters(what, self.kind.parameters().iter().collect())?;
+        self.check_model(&format!("{what}.model"))?;
         if self.kind != Kind::Ensemble {
             let plain = self.members.is_empty() && self.combine.is_default();
             let wrong = "only an ensemble has members and combines them";
@@ -326,6 +310,15 @@ impl Algorithm {
             inner.check(&what)?;
         }
         Ok(())
+    }
+
+    fn check_model(&self, what: &str) -> Result<(), Invalid> {
+        match (&self.model, self.kind == Kind::Onnx) {
+            (None, false) => Ok(()),
+            (Some(_), false) => invalid(what, "only onnx runs a model that is given"),
+            (None, true) => invalid(what, "must name a file, such as \"autoencoder.onnx\""),
+            (Some(given), true) => given.wrong_size().map_or(Ok(()), |why| invalid(what, why)),
+        }
     }
 
     fn check_parameters(&self, what: &str, known: Vec<&Parameter>) -> Result<(), Invalid> {
@@ -362,6 +355,7 @@ impl fmt::Display for Algorithm {
         if !self.combine.is_default() {
             parts.insert(0, format!("combine={}", self.combine.name()));
         }
+        parts.extend(self.model.iter().map(|model| format!("model={model}")));
         if !self.members.is_empty() {
             let members: Vec<_> = self.members.iter().map(Self::to_string).collect();
             parts.push(format!("members=[{}]", members.join(", ")));

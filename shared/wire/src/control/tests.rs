@@ -62,10 +62,13 @@ fn definitions_survive_their_encoding() {
     let mut vote = Algorithm::new(Kind::Ensemble);
     vote.combine = Combine::Vote;
     vote.members.push(Algorithm::new(Kind::Ewma).with("weight", 2.0));
+    let mut onnx = Algorithm::new(Kind::Onnx).with("shingle", 2.0);
+    onnx.model = Some(GivenModel::new("a.onnx", [8, 1, 0, 255]));
     for algorithm in [
         Algorithm::new(Kind::Auto),
         Algorithm::new(Kind::HalfSpaceTrees).with("trees", 5.0).with("depth", 6.0),
         vote,
+        onnx,
     ] {
         check(Definition::Detector(Detector {
             algorithm,

@@ -1006,6 +1006,19 @@ pub struct Algorithm {
     /// Of an ensemble: what it makes of them.
     #[prost(enumeration = "Combine", tag = "4")]
     pub combine: i32,
+    /// What "onnx" runs.
+    #[prost(message, optional, tag = "5")]
+    pub model: ::core::option::Option<GivenModel>,
+}
+/// A model that was trained elsewhere.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GivenModel {
+    /// The name of the file that it came from, for people.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// The file, in ONNX; at most 1 MiB.
+    #[prost(bytes = "vec", tag = "2")]
+    pub onnx: ::prost::alloc::vec::Vec<u8>,
 }
 /// A time of day at which no anomaly opens, on the wall clock of the stream's zone.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -17,6 +17,9 @@ fn the_table_is_sound() {
         if *kind == Kind::Ensemble {
             algorithm.members.push(Algorithm::default());
         }
+        if *kind == Kind::Onnx {
+            algorithm.model = Some(GivenModel::new("a.onnx", [1]));
+        }
         assert_eq!(algorithm.check("a"), Ok(()));
     }
 }
@@ -80,4 +83,38 @@ fn an_ensemble_is_read_and_written() {
     assert_eq!(toml::from_str::<Algorithm>(&written), Ok(expected), "{written}");
     let plain = toml::to_string(&Algorithm::default()).expect("text");
     assert_eq!(plain.trim(), r#"kind = "auto""#);
+}
+
+#[test]
+fn a_given_model_is_told_by_its_digest() {
+    let wrong = |algorithm: Algorithm| algorithm.check("algorithm").unwrap_err().to_string();
+    let given = |name: &str, bytes: &[u8]| Algorithm {
+        model: Some(GivenModel::new(name, bytes)),
+        ..Algorithm::new(Kind::Onnx)
+    };
+    let one = given("one.onnx", b"abc");
+    assert_eq!(one.to_string(), "onnx(model=sha256:ba7816bf8f01cfea)");
+    assert_eq!(one, given("same.onnx", b"abc"));
+    assert_ne!(one, given("one.onnx", b"abd"));
+    assert_eq!(one.resolved(3), one);
+    assert_eq!(one.given().count(), 1);
+    let within = Algorithm::ensemble(Combine::Mean, [one.clone(), Algorithm::default()]);
+    assert_eq!((within.check("a"), within.given().count()), (Ok(()), 1));
+    assert_eq!(
+        wrong(Algorithm::new(Kind::Onnx)),
+        "algorithm.model: must name a file, such as \"autoencoder.onnx\""
+    );
+    assert_eq!(
+        wrong(Algorithm { kind: Kind::Lof, ..one.clone() }),
+        "algorithm.model: only onnx runs a model that is given"
+    );
+    let large = vec![0; GivenModel::BYTES_MAX + 1];
+    assert_eq!(
+        wrong(given("a.onnx", &large)),
+        "algorithm.model: a.onnx has more than 1048576 bytes"
+    );
+    // A file of definitions has the path only.
+    let read: Algorithm = toml::from_str("kind = \"onnx\"\nmodel = \"one.onnx\"").expect("one");
+    assert_eq!(wrong(read.clone()), "algorithm.model: one.onnx is empty or was not read");
+    assert_eq!(toml::to_string(&read), toml::to_string(&one));
 }

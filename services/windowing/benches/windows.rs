@@ -62,6 +62,7 @@ fn measure(name: &str, shape: Shape, features: &str, values: usize) {
         source: Arc::from("records/0"),
         extras: None,
         imputed: false,
+        no_data: false,
     };
     let (mut row, mut rows) = (vec![], 0_usize);
     let mut pass = || {

@@ -6,6 +6,7 @@ mod assembly;
 mod demo;
 mod eval;
 mod failure;
+mod feedback;
 mod publish;
 mod score;
 mod services;

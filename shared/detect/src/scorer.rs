@@ -43,6 +43,18 @@ pub trait Scorer: Clone + Debug + PartialEq + Sized {
     /// Learns a row; `seen` is what [`score`](Self::score) has just said of it.
     fn learn(&mut self, row: Row<'_>, seen: &Assessment);
 
+    /// Keeps what it takes to learn from feedback on the row of this number, of which
+    /// [`score`](Self::score) has just said this.
+    fn remember(&mut self, _row: u64, _seen: &Assessment) {}
+
+    /// Learns whether the row of this number was odd. False if it learns nothing from that.
+    fn feedback(&mut self, _row: u64, _odd: bool) -> bool {
+        false
+    }
+
+    /// Takes over from the model that it follows what holds however much has changed: what people said.
+    fn inherit(&mut self, _before: &mut Self) {}
+
     /// How many rows it has learned.
     fn rows(&self) -> u64;
 

@@ -14,8 +14,8 @@ pub mod track;
 
 pub use definition::{
     Aggregate, Algorithm, Channel, ChannelKind, Combine, Definition, Definitions, Detector,
-    Direction, DriftPolicy, DriftTest, Format, GivenModel, Invalid, Kind, LatePolicy, Layout,
-    Limits, Parameter, QuietTime, Skip, Source, Stream, Threshold, Window,
+    Direction, DriftPolicy, DriftTest, Feedback, Format, GivenModel, Invalid, Kind, LatePolicy,
+    Layout, Limits, Parameter, QuietTime, Skip, Source, Stream, Threshold, Window,
 };
 pub use finding::{
     Alert, AlertState, Anomaly, Contribution, Drift, Finding, Muted, Phase, Score, ScoreBatch,

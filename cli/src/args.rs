@@ -11,6 +11,7 @@ use crate::{
     eval::EvalArgs,
     explain::ExplainArgs,
     failure::Failure,
+    feedback::FeedbackArgs,
     publish::PublishArgs,
     score::ScoreArgs,
     services,
@@ -78,6 +79,8 @@ enum Command {
     Publish(PublishArgs),
     /// Shows the alerts of a running process as they come.
     Alerts(AlertsArgs),
+    /// Says of a row whether it was odd (Kafka).
+    Feedback(FeedbackArgs),
     /// Shows what travels on a topic (Kafka).
     Tail(TailArgs),
     /// Prints all settings with their defaults.
@@ -104,6 +107,19 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Alerts(args) => services::until_signal(|stop| {
             tokio::runtime::Handle::current().block_on(crate::alerts::run(&args, stop))
         }),
+        Command::Feedback(args) => {
+            // A log on disk belongs to the process that has it open, one in memory dies with this one.
+            let settings = settings(None)?;
+            if settings.exchange.kind != Kind::Kafka {
+                return Err(Failure::usage(
+                    "feedback is appended to control on Kafka: name the brokers with --kafka",
+                ));
+            }
+            let clock = runtime::Clock::System;
+            let exchange = open_exchange(&settings, &clock)?;
+            let topics = domain::Topics::new(&settings.kafka.topic_prefix);
+            crate::feedback::run(&args, &*exchange, &topics, clock.now())
+        }
         Command::Tail(args) => {
             let settings = settings(Some(Kind::Kafka))?;
             let exchange = open_exchange(&settings, &runtime::Clock::System)?;

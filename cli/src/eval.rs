@@ -88,6 +88,9 @@ struct CsvArgs {
     label: String,
     #[command(flatten)]
     columns: ColumnArgs,
+    /// Tell the detector each row's label, so many rows later, as feedback; a stacking ensemble learns from it.
+    #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u8))]
+    feedback: Option<u8>,
     /// Where the labelled stretches and their delays go as CSV.
     #[arg(long, value_name = "OUT.csv")]
     stretches: Option<PathBuf>,
@@ -171,7 +174,8 @@ fn csv(args: &CsvArgs) -> Result<(), Failure> {
     let detector = args.choice.detector()?;
     let table = args.columns.read(&args.file, Some(&args.label))?;
     let bar = Bar::new("series");
-    let quality = labelled::measure(&detector, &table, &bar.progress());
+    let quality =
+        labelled::measure(&detector, &table, args.feedback.map(usize::from), &bar.progress());
     bar.end();
     let (figures, stretches) = (report::quality_table(&quality), report::stretch_table(&quality));
     if let Some(path) = &args.csv {

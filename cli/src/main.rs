@@ -7,6 +7,7 @@ mod demo;
 mod eval;
 mod explain;
 mod failure;
+mod feedback;
 mod publish;
 mod score;
 mod services;

@@ -353,6 +353,10 @@ fn control(definition: &Definition) -> Shown {
             "service": it.service, "partition": it.partition, "offset": it.offset,
             "item": it.item, "why": it.why,
         }),
+        Definition::Feedback(it) => json!({
+            "detector": it.detector, "stream": it.stream, "series": it.series, "row": it.row,
+            "odd": it.odd, "note": it.note,
+        }),
         Definition::Removed(_) => Value::Null,
     };
     let key = definition.key();

@@ -6,6 +6,8 @@ pub const SCORES: &str = "oddwatch_detector_scores_total";
 pub const ANOMALIES: &str = "oddwatch_detector_anomalies_total";
 /// Rows refused here.
 pub const REFUSED: &str = "oddwatch_detector_refused_total";
+/// Pieces of feedback that a model has learned.
+pub const FEEDBACK: &str = "oddwatch_detector_feedback_total";
 /// Models held by this process.
 pub const MODELS: &str = "oddwatch_detector_models";
 /// Bytes that the models take.

@@ -94,6 +94,7 @@ impl Stage for Detection {
         metrics::counter!(REPEATS, "group" => Self::GROUP).increment(counts.repeats);
         if !replay {
             metrics::counter!(names::SCORES).increment(counts.scores);
+            metrics::counter!(names::FEEDBACK).increment(counts.feedback);
             metrics::counter!(names::REFUSED).increment(out.refusals.len() as u64);
         }
     }

@@ -9,8 +9,8 @@ use std::{
 use control::ControlLog;
 use detect::{Assessment, Networks, Row, SeriesModel};
 use domain::{
-    Anomaly, Batch, Definitions, DriftPolicy, Invalid, Item, Micros, Phase, Position, Reason,
-    Score, SeriesRef, Track,
+    Anomaly, Batch, Definitions, DriftPolicy, Feedback, Invalid, Item, Micros, Phase, Position,
+    Reason, Score, SeriesRef, Track,
 };
 use snapshot::Slices;
 use stage::{Choice, Halt, Origin, Select};
@@ -34,6 +34,8 @@ pub struct Counts {
     pub scores: u64,
     /// Items dropped as repeats.
     pub repeats: u64,
+    /// Pieces of feedback that a model of this partition has learned.
+    pub feedback: u64,
 }
 
 /// What a detector reads: a stream's name, and one of its windows or the records themselves.
@@ -139,7 +141,11 @@ impl State {
                 }
                 (Choice::Take, Item::Row(row)) => {
                     if row.config_version > self.definitions.version {
+                        let before = self.definitions.version;
                         control.advance(&mut self.definitions, row.config_version);
+                        for feedback in control.feedback(before, row.config_version) {
+                            self.feedback(feedback);
+                        }
                         self.set_limits();
                         self.read_networks()?;
                         self.generation += 1;
@@ -166,6 +172,20 @@ impl State {
         self.networks.keep(detectors());
         let networks = &mut self.networks;
         detectors().try_for_each(|detector| networks.read(detector, None))
+    }
+
+    /// Tells a model of this partition what a person said; others have nothing to do with it.
+    fn feedback(&mut self, feedback: &Feedback) {
+        let Feedback { detector, stream, series, row, odd, .. } = feedback;
+        let detectors = self.definitions.detectors_of(stream);
+        let Some((_, of)) = detectors.iter().find(|(_, of)| of.name == *detector) else { return };
+        let rows = (Arc::from(stream.as_str()), of.window.as_deref().map(Arc::from));
+        let Some(&index) = self.by_name.get(&(rows, Arc::from(series.as_str()))) else { return };
+        let slots = &mut self.series.get_mut(index).slots;
+        let Some(slot) = slots.iter_mut().find(|slot| *slot.plan.name == **detector) else {
+            return;
+        };
+        self.counts.feedback += u64::from(slot.model.feedback(*row, *odd));
     }
 
     fn tick(&mut self, first: &Position, number: u64, log_time: Micros, out: &mut Output) {
@@ -227,6 +247,7 @@ impl State {
                 continue;
             }
             let (score, event) = assess(context, named, slot, &mut self.assessment);
+            slot.model.remember(context.row.row, &self.assessment);
             let detector = (&slot.plan.name, slot.plan.version);
             *entry = out.score(*entry, named, source, detector, score);
             self.counts.scores += 1;

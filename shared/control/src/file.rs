@@ -155,7 +155,7 @@ mod tests {
             let definitions = of(algorithm).expect("definitions");
             let [Definition::Detector(detector)] = &definitions[..] else { panic!("a detector") };
             let given: Vec<_> = detector.algorithm.given().collect();
-            assert_eq!((given[0].name(), &given[0].bytes()[..]), ("models/a.onnx", &b"abc"[..]));
+            assert_eq!((given[0].name(), given[0].bytes()), ("models/a.onnx", &b"abc"[..]));
         }
         for (algorithm, wrong) in [
             ("{ kind = \"onnx\" }", "must name a file"),

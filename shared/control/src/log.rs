@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use domain::{Definition, Definitions, Skip, Topics};
+use domain::{Definition, Definitions, Feedback, Skip, Topics};
 use exchange::{Exchange, FollowFrom, Follower, Message, Partition};
 
 use crate::Error;
@@ -30,6 +30,16 @@ impl History {
         for (v, definition) in self.entries[from..].iter().take_while(|(v, _)| *v <= version) {
             definitions.apply(*v, definition.clone());
         }
+    }
+
+    /// The feedback between two versions, the first excluded, in its order.
+    pub fn feedback(&self, after: u64, until: u64) -> impl Iterator<Item = &Feedback> {
+        let from = self.entries.partition_point(|(v, _)| *v <= after);
+        let between = self.entries[from..].iter().take_while(move |(v, _)| *v <= until);
+        between.filter_map(|(_, definition)| match definition {
+            Definition::Feedback(feedback) => Some(feedback),
+            _ => None,
+        })
     }
 
     /// The definitions in force at a version.
@@ -143,6 +153,11 @@ impl ControlLog {
     /// Brings `definitions` to `version`, as [`History::advance`] does.
     pub fn advance(&self, definitions: &mut Definitions, version: u64) {
         self.history.advance(definitions, version);
+    }
+
+    /// The feedback between two versions, as [`History::feedback`] gives it.
+    pub fn feedback(&self, after: u64, until: u64) -> impl Iterator<Item = &Feedback> {
+        self.history.feedback(after, until)
     }
 
     fn read(&mut self, wait: Duration) -> Result<bool, Error> {

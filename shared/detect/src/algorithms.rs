@@ -101,6 +101,25 @@ macro_rules! models {
                 match self { $($(#[$cfg])? Self::$kind(model) => model.remembered(row, search),)+ }
             }
 
+            /// Keeps what it takes to learn from feedback on the row of this number, of which
+            /// [`score`](Self::score) has just said this.
+            pub fn remember(&mut self, row: u64, seen: &Assessment) {
+                match self { $($(#[$cfg])? Self::$kind(model) => model.remember(row, seen),)+ }
+            }
+
+            /// Learns whether the row of this number was odd. False if it learns nothing from that.
+            pub fn feedback(&mut self, row: u64, odd: bool) -> bool {
+                match self { $($(#[$cfg])? Self::$kind(model) => model.feedback(row, odd),)+ }
+            }
+
+            /// Takes over from the model that it follows what people said.
+            pub(crate) fn inherit(&mut self, before: &mut Self) {
+                match (self, before) {
+                    $($(#[$cfg])? (Self::$kind(model), Self::$kind(before)) => model.inherit(before),)+
+                    _ => {}
+                }
+            }
+
             /// How many rows it has learned.
             pub fn rows(&self) -> u64 {
                 match self { $($(#[$cfg])? Self::$kind(model) => model.rows(),)+ }

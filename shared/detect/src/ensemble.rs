@@ -8,7 +8,11 @@
 //! know nothing of a row have no say. A member that is noisy by habit is so by its own past, and needs no
 //! smaller weight for it.
 //!
+//! Stacking is the mean by weights that feedback moves ([`stack`]).
+//!
 //! Contributions and expected values are the members', by weight and by how surprised each is.
+
+mod stack;
 
 use domain::{
     Algorithm, Combine,
@@ -23,6 +27,7 @@ use crate::{
     scorer::{Levels, Row, Scorer},
     series::judge::{Judge, Odd},
 };
+use stack::Stack;
 
 /// From so many decades of chance on a row is odd to a member, which then learns it as a happening.
 const ODD: f64 = 4.0;
@@ -37,6 +42,8 @@ pub struct Ensemble {
     combine: Combine,
     majority: f64,
     members: Box<[Member]>,
+    /// What feedback has taught, if it is to teach anything.
+    stack: Option<Stack>,
     values: usize,
     rows: u64,
 }
@@ -89,6 +96,8 @@ impl Scorer for Ensemble {
             combine: algorithm.combine,
             majority: algorithm.get("majority"),
             members: (0..).zip(&algorithm.members).map(member).collect(),
+            stack: stacks(algorithm)
+                .then(|| Stack::new(algorithm.members.iter().map(Algorithm::weight))),
             values,
             rows: 0,
         }
@@ -103,7 +112,8 @@ impl Scorer for Ensemble {
             let judge = Judge::bytes_for(Model::levels_of(algorithm, values), values);
             size_of::<Member>() + Model::bytes_for(algorithm, values) + judge
         };
-        algorithm.members.iter().map(of).sum()
+        let stack = if stacks(algorithm) { Stack::bytes_for(algorithm.members.len()) } else { 0 };
+        algorithm.members.iter().map(of).sum::<usize>() + stack
     }
 
     fn score(&self, row: Row<'_>, out: &mut Assessment) {
@@ -114,11 +124,11 @@ impl Scorer for Ensemble {
         let mut voices = [(0.0, 0.0); Algorithm::MEMBERS_MAX];
         let mut heard = 0;
         let each = self.members.iter().zip(&mut out.members).zip(out.room.chunks_exact_mut(2));
-        for ((member, said), kept) in each {
+        for (at, ((member, said), kept)) in each.enumerate() {
             let (surprise, count) = member.score(row, self.values, said);
             (kept[0], kept[1]) = (surprise, count);
             if count > 0.0 {
-                voices[heard] = (surprise, member.weight);
+                voices[heard] = (surprise, self.weight(at));
                 heard += 1;
             }
         }
@@ -148,6 +158,22 @@ impl Scorer for Ensemble {
         self.members.iter().for_each(|member| member.model.remembered(row, search));
     }
 
+    fn remember(&mut self, row: u64, seen: &Assessment) {
+        let members = 2 * self.members.len();
+        if let (Some(stack), Some(said)) = (&mut self.stack, seen.room.get(..members)) {
+            let surprise = |kept: &[f64]| if kept[1] > 0.0 { kept[0] } else { stack::SILENT };
+            stack.remember(row, said.chunks_exact(2).map(surprise));
+        }
+    }
+
+    fn feedback(&mut self, row: u64, odd: bool) -> bool {
+        self.stack.as_mut().is_some_and(|stack| stack.learn(row, odd))
+    }
+
+    fn inherit(&mut self, before: &mut Self) {
+        std::mem::swap(&mut self.stack, &mut before.stack);
+    }
+
     fn rows(&self) -> u64 {
         self.rows
     }
@@ -157,7 +183,8 @@ impl Scorer for Ensemble {
             let judge = Judge::bytes_for(member.model.levels(), self.values);
             size_of::<Member>() + member.model.bytes() + judge
         };
-        self.members.iter().map(of).sum()
+        let stack = self.stack.as_ref().map_or(0, |_| Stack::bytes_for(self.members.len()));
+        self.members.iter().map(of).sum::<usize>() + stack
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
@@ -167,6 +194,7 @@ impl Scorer for Ensemble {
             member.model.encode(out);
             member.judge.encode(out);
         }
+        self.stack.iter().for_each(|stack| stack.encode(out));
     }
 
     fn decode(&mut self, bytes: &mut &[u8]) -> Result<(), DecodeError> {
@@ -177,24 +205,31 @@ impl Scorer for Ensemble {
             ensure(member.model.rows() == self.rows, "number of rows of a member")?;
             member.judge = Judge::decode(member.model.levels(), self.values, bytes)?;
         }
-        Ok(())
+        self.stack.as_mut().map_or(Ok(()), |stack| stack.decode(bytes))
     }
 }
 
 impl Ensemble {
+    /// How much a member counts.
+    fn weight(&self, member: usize) -> f64 {
+        let given = self.members[member].weight;
+        self.stack.as_ref().map_or(given, |stack| stack.weight(member))
+    }
+
     /// Sets what is said of each value: the members' shares by weight and surprise, and their expectations
     /// and units by weight.
     fn tell(&self, out: &mut Assessment) {
         for value in 0..self.values {
             let (mut share, mut weights, mut expected, mut scale) = (0.0, 0.0, 0.0, 0.0);
-            let each = self.members.iter().zip(&out.members).zip(out.room.chunks_exact(2));
-            for ((member, said), kept) in each {
-                share += member.weight * kept[0] * said.contributions[value];
+            let each = out.members.iter().zip(out.room.chunks_exact(2)).take(self.members.len());
+            for (at, (said, kept)) in each.enumerate() {
+                let weight = self.weight(at);
+                share += weight * kept[0] * said.contributions[value];
                 let (middle, unit) = (said.expected[value], said.scale[value]);
                 if middle.is_finite() && unit.is_finite() {
-                    weights += member.weight;
-                    expected += member.weight * middle;
-                    scale += member.weight * unit;
+                    weights += weight;
+                    expected += weight * middle;
+                    scale += weight * unit;
                 }
             }
             out.contributions[value] = share;
@@ -205,13 +240,18 @@ impl Ensemble {
     }
 }
 
+/// Whether feedback moves the weights.
+fn stacks(algorithm: &Algorithm) -> bool {
+    algorithm.combine == Combine::Stack
+}
+
 /// What members with these surprises and weights say together; there is at least one. Sorts them.
 fn combined(combine: Combine, majority: f64, voices: &mut [(f64, f64)]) -> f64 {
     let sum: f64 = voices.iter().map(|(_, weight)| weight).sum();
     // Most surprised first.
     voices.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.total_cmp(&b.1)));
     match combine {
-        Combine::Mean => {
+        Combine::Mean | Combine::Stack => {
             voices.iter().map(|(surprise, weight)| surprise * weight).sum::<f64>() / sum
         }
         Combine::Maximum => voices[0].0,
@@ -239,6 +279,7 @@ pub(crate) fn samples() -> Vec<Algorithm> {
     vec![
         Algorithm::ensemble(Combine::Mean, [z.clone(), ewma.clone()]),
         Algorithm::ensemble(Combine::Maximum, [ewma.clone()]),
+        Algorithm::ensemble(Combine::Stack, [z.clone(), ewma.clone().with("weight", 3.0)]),
         Algorithm::ensemble(Combine::Median, [z.clone(), trees.with("window", 16.0), ewma]),
         Algorithm::ensemble(Combine::Vote, [z.with("weight", 2.0), network, Algorithm::default()])
             .with("majority", 0.75),

@@ -82,7 +82,8 @@ mod tests {
     }
 
     fn learned(algorithm: &Algorithm, count: u32) -> (Model, Assessment) {
-        let (mut model, mut out) = (Model::new(algorithm, VALUES, 1), Assessment::default());
+        let (mut model, mut out) =
+            (Model::new(algorithm, VALUES, 1, &crate::Networks::default()), Assessment::default());
         for (at, row) in (0..).zip(rows(count)) {
             let row = Row { values: &row, at: at * 60_000_000 };
             score(&model, row, &mut out);

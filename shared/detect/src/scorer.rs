@@ -55,6 +55,18 @@ pub trait Scorer: Clone + Debug + PartialEq + Sized {
     #[allow(unused_variables, reason = "their names are for those that do")]
     fn remembered(&self, row: Row<'_>, search: &mut Search<'_>) {}
 
+    /// Keeps what it takes to learn from feedback on the row of this number, of which
+    /// [`score`](Self::score) has just said this.
+    fn remember(&mut self, _row: u64, _seen: &Assessment) {}
+
+    /// Learns whether the row of this number was odd. False if it learns nothing from that.
+    fn feedback(&mut self, _row: u64, _odd: bool) -> bool {
+        false
+    }
+
+    /// Takes over from the model that it follows what holds however much has changed: what people said.
+    fn inherit(&mut self, _before: &mut Self) {}
+
     /// How many rows it has learned.
     fn rows(&self) -> u64;
 

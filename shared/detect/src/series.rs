@@ -361,12 +361,26 @@ impl SeriesModel {
         self.incident.reconfigure(detector);
     }
 
-    /// Starts the model anew, as after a drift. Calibration, threshold and an open anomaly stay; the warm-up
-    /// begins again.
+    /// Keeps the row just assessed, under this number, for [`feedback`](Self::feedback). `seen` is what stands in
+    /// the assessment.
+    pub fn remember(&mut self, row: u64, seen: &Assessment) {
+        self.model.remember(row, seen);
+    }
+
+    /// Learns whether a row of late was odd. False if the row is not known any more, or the algorithm learns
+    /// nothing from feedback: only a stacking ensemble does.
+    pub fn feedback(&mut self, row: u64, odd: bool) -> bool {
+        self.model.feedback(row, odd)
+    }
+
+    /// Starts the model anew, as after a drift. What feedback has taught, calibration, threshold and an open
+    /// anomaly stay; the warm-up begins again.
     pub fn relearn(&mut self) {
         let mut networks = Networks::default();
         self.model.networks(&mut networks);
-        self.model = Model::new(&self.algorithm, self.values, self.seed, &networks);
+        let new = Model::new(&self.algorithm, self.values, self.seed, &networks);
+        let mut before = std::mem::replace(&mut self.model, new);
+        self.model.inherit(&mut before);
         self.run = 0;
     }
 

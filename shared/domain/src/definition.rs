@@ -4,6 +4,7 @@
 mod algorithm;
 mod channel;
 mod detector;
+mod feedback;
 mod given;
 mod regular;
 mod stream;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use algorithm::{Algorithm, Combine, Kind, Parameter};
 pub use channel::{Channel, ChannelKind};
 pub use detector::{Detector, Direction, DriftPolicy, QuietTime, Threshold};
+pub use feedback::Feedback;
 pub use given::{Digest, GivenModel};
 pub use regular::{GapPolicy, SEASON_ROWS_MAX};
 use stream::records_topic;
@@ -99,6 +101,8 @@ pub enum Definition {
     Limits(Limits),
     /// An item that is skipped.
     Skip(Skip),
+    /// What a person says of a row: never in force, as it is an event.
+    Feedback(Feedback),
     /// The removal of what the key (`detector/cpu`) names.
     Removed(String),
 }
@@ -113,6 +117,7 @@ impl Definition {
             Self::Channel(c) => format!("channel/{}", c.name),
             Self::Limits(_) => "limits".into(),
             Self::Skip(s) => format!("skip/{}/{}/{}/{}", s.service, s.partition, s.offset, s.item),
+            Self::Feedback(feedback) => feedback.key(),
             Self::Removed(key) => key.clone(),
         }
     }
@@ -152,8 +157,8 @@ impl Definitions {
             Definition::Channel(c) => {
                 self.channels.insert(c.name.clone(), c);
             }
-            // Holds whatever the version: the log itself keeps these.
-            Definition::Skip(_) => {}
+            // Hold whatever the version, or happen at one: the log itself keeps these.
+            Definition::Skip(_) | Definition::Feedback(_) => {}
             Definition::Removed(key) => match key.split_once('/') {
                 Some(("stream", name)) => drop(self.streams.remove(name)),
                 Some(("detector", name)) => drop(self.detectors.remove(name)),
@@ -171,7 +176,7 @@ impl Definitions {
             Definition::Stream(s) => self.streams.get(&s.name) == Some(s),
             Definition::Detector(d) => self.detectors.get(&d.name).is_some_and(|(_, e)| e == d),
             Definition::Channel(c) => self.channels.get(&c.name) == Some(c),
-            Definition::Skip(_) => false,
+            Definition::Skip(_) | Definition::Feedback(_) => false,
             Definition::Removed(key) => match key.split_once('/') {
                 Some(("stream", name)) => !self.streams.contains_key(name),
                 Some(("detector", name)) => !self.detectors.contains_key(name),

@@ -14,9 +14,9 @@ pub mod track;
 
 pub use definition::{
     Aggregate, Algorithm, Channel, ChannelKind, Combine, Definition, Definitions, Detector,
-    Direction, DriftPolicy, DriftTest, Format, GapPolicy, GivenModel, Invalid, Kind, LatePolicy,
-    Layout, Limits, Parameter, Percentile, QuietTime, Shape, Skip, Source, Stream, Threshold,
-    UnknownFeature, Window,
+    Direction, DriftPolicy, DriftTest, Feedback, Format, GapPolicy, GivenModel, Invalid, Kind,
+    LatePolicy, Layout, Limits, Parameter, Percentile, QuietTime, Shape, Skip, Source, Stream,
+    Threshold, UnknownFeature, Window,
 };
 pub use finding::{
     Alert, AlertState, Anomaly, Contribution, Drift, Finding, Muted, Phase, Score, ScoreBatch,

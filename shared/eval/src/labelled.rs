@@ -67,9 +67,18 @@ impl Quality {
     }
 }
 
-/// Runs each series of a table through a detector and judges what it says.
-pub fn measure(detector: &Detector, table: &Table, progress: Progress<'_>) -> Quality {
-    let run = |one: &Labelled| prequential::run(detector, &one.series);
+/// Runs each series of a table through a detector and judges what it says. `feedback` says after how many rows it is
+/// told each row's label; it is told none without.
+pub fn measure(
+    detector: &Detector,
+    table: &Table,
+    feedback: Option<usize>,
+    progress: Progress<'_>,
+) -> Quality {
+    let run = |one: &Labelled| {
+        let labels = feedback.map_or(&[][..], |_| &one.labels);
+        prequential::run_told(detector, &one.series, labels, feedback.unwrap_or(0))
+    };
     judge(&table.series, &parallel::map(&table.series, run, progress))
 }
 

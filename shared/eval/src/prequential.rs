@@ -85,17 +85,32 @@ pub fn alert_of(verdict: &Verdict<'_>) -> f64 {
 /// another one is late: scored and not learned. A row without any value, which ingest would refuse,
 /// scores 0. No silence ends an anomaly, as in `oddwatch score`.
 pub fn run(detector: &Detector, series: &Series) -> Vec<Said> {
+    run_told(detector, series, &[], 0)
+}
+
+/// The same where the detector is told, so many rows after each row, whether it was odd: as the label says, and
+/// nothing where there is none. A detector forgets rows (see [`SeriesModel::feedback`]), and most learn nothing
+/// from feedback.
+pub fn run_told(detector: &Detector, series: &Series, labels: &[bool], after: usize) -> Vec<Said> {
     let mut replay = Replay::new(detector, series);
-    let mut each = |row: Row<'_>| {
+    let mut each = |(number, row): (usize, Row<'_>)| {
         let verdict = replay.assess(row, true);
-        Said {
+        let said = Said {
             score: verdict.score,
             alert: alert_of(&verdict),
             is_anomaly: verdict.is_anomaly,
             opened: verdict.transition.is_some_and(|step| step.phase == Phase::Opened),
+        };
+        let Replay { model, out, .. } = &mut replay;
+        model.remember(number as u64, out);
+        if let Some(told) = number.checked_sub(after)
+            && let Some(odd) = labels.get(told)
+        {
+            model.feedback(told as u64, *odd);
         }
+        said
     };
-    series.rows().map(&mut each).collect()
+    series.rows().enumerate().map(&mut each).collect()
 }
 
 /// A series on its way through a detector.
@@ -134,6 +149,8 @@ impl Replay {
 
 #[cfg(test)]
 mod tests {
+    use domain::{Algorithm, Combine, Kind};
+
     use super::*;
     use crate::dice::Dice;
 
@@ -152,5 +169,27 @@ mod tests {
         assert_eq!(run(&Detector::implicit("default"), &series), said);
         let start = series.first(505);
         assert_eq!(run(&Detector::implicit("default"), &start), said[..505]);
+    }
+    #[test]
+    fn labels_are_told_so_many_rows_later() {
+        let mut dice = Dice::new("prequential", 2);
+        let values: Vec<f64> = (0..600).map(|_| dice.normal()).collect();
+        let series = Series::single("k", (0..600).collect(), values);
+        let mut detector = Detector::implicit("default");
+        detector.algorithm = Algorithm::ensemble(
+            Combine::Stack,
+            [Algorithm::new(Kind::RobustZ), Algorithm::new(Kind::Ewma)],
+        );
+        let untold = run(&detector, &series);
+        let first = |labels: &[bool], after| {
+            let told = run_told(&detector, &series, labels, after);
+            untold.iter().zip(&told).position(|(a, b)| a.score.to_bits() != b.score.to_bits())
+        };
+        assert_eq!(first(&[], 0), None);
+        assert_eq!(first(&[false; 600], 600), None, "nothing is told in time");
+        let changed = first(&[false; 600], 100).expect("a score that feedback has changed");
+        assert!((101..300).contains(&changed), "{changed}");
+        detector.algorithm.combine = Combine::Mean;
+        assert_eq!(run(&detector, &series), untold, "without feedback it is the mean");
     }
 }

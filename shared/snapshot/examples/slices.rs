@@ -106,7 +106,7 @@ fn main() -> Result<(), oddwatch_snapshot::Error> {
     let mut random = Random(1);
     let mut value = || 100.0 + (random.next() % 1_000_000) as f64 / 1_000.0;
     let series = (0..items).map(|_| Series((0..bytes / 8).map(|_| value()).collect()));
-    let mut state = State(series.collect::<Vec<_>>().into());
+    let mut state = State(series.map(Some).collect::<Vec<_>>().into());
     let total = (items * bytes) as f64 / 1e6;
     println!("{items} items of {bytes} bytes: {total:.0} MB; {changes} changes between calls");
 

@@ -69,7 +69,7 @@ fn a_snapshot_is_the_state_as_of_its_begin() {
             // The stream goes on: items change and come, and so does the offset.
             let state = shelf.state(PARTITION);
             state.items.get_mut(step as usize * 7 % 200).0 = noise(step, 50);
-            state.items.push(common::Item(noise(step, 10)));
+            state.items.insert(common::Item(noise(step, 10)));
             state.begun.head = b"later".to_vec();
             shelf.0.get_mut(PARTITION).expect("it is there").1 += 1;
             released.extend(saver.settle(2, &mut shelf));

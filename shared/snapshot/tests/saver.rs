@@ -153,7 +153,7 @@ fn many_partitions_change_while_all_are_saved() {
     for step in 0..4_000_u64 {
         let name = &names[(step * step % 20) as usize];
         bench.shelf.state(name).items.get_mut(step as usize % 100).0 = noise(step, 80);
-        bench.shelf.state(name).items.push(Item(vec![]));
+        bench.shelf.state(name).items.insert(Item(vec![]));
         bench.apply(name, 30);
         bench.settle(step as i64);
     }

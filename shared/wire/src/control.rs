@@ -10,6 +10,7 @@ use v1::control_entry::Entry;
 
 use crate::{DecodeError, EVENT_VERSION, check_version, decode, malformed, v1};
 
+mod feedback;
 mod window;
 
 const NAME: &str = "ControlEntry";
@@ -41,6 +42,7 @@ pub fn encode_definition(definition: &Definition, appended_at: Micros) -> Vec<u8
             item: s.item,
             why: s.why.clone(),
         }),
+        Definition::Feedback(f) => Entry::Feedback(feedback::encode(f)),
         Definition::Removed(key) => Entry::Removed(key.clone()),
     };
     let message = v1::ControlEntry {
@@ -83,6 +85,7 @@ pub fn decode_definition(bytes: &[u8]) -> Result<Definition, DecodeError> {
             item: s.item,
             why: s.why,
         }),
+        Entry::Feedback(f) => Definition::Feedback(feedback::decode(f)),
         Entry::Removed(key) => Definition::Removed(key),
     })
 }
@@ -242,6 +245,7 @@ fn encode_algorithm(a: &Algorithm) -> v1::Algorithm {
             Combine::Maximum => v1::Combine::Maximum,
             Combine::Median => v1::Combine::Median,
             Combine::Vote => v1::Combine::Vote,
+            Combine::Stack => v1::Combine::Stack,
         }
         .into(),
         model: a
@@ -270,6 +274,7 @@ fn decode_algorithm(a: v1::Algorithm) -> Result<Algorithm, DecodeError> {
         v1::Combine::Maximum => Combine::Maximum,
         v1::Combine::Median => Combine::Median,
         v1::Combine::Vote => Combine::Vote,
+        v1::Combine::Stack => Combine::Stack,
     };
     Ok(algorithm)
 }

@@ -23,7 +23,11 @@ impl Ours {
     /// A new one.
     pub(crate) fn new(algorithm: &Algorithm, values: usize, seed: u64) -> Self {
         let algorithm = algorithm.resolved(values);
-        Self { model: Model::new(&algorithm, values, seed, &Networks::default()), out: Assessment::default(), values }
+        Self {
+            model: Model::new(&algorithm, values, seed, &Networks::default()),
+            out: Assessment::default(),
+            values,
+        }
     }
 }
 

@@ -55,7 +55,7 @@ impl Network {
     fn parse(given: &GivenModel) -> Result<Self, String> {
         let broken =
             |error: &dyn fmt::Display| format!("it is no ONNX model that can be run: {error:#}");
-        let model = tract_onnx::onnx().model_for_read(&mut &given.bytes()[..]);
+        let model = tract_onnx::onnx().model_for_read(&mut given.bytes());
         let mut model = model.map_err(|error| broken(&error))?;
         let (single, inputs) = input(&model)?;
         let count = model.symbols.new_with_prefix("values");

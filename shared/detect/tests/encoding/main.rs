@@ -216,10 +216,13 @@ const BYTES_MAX: &[(&str, usize, usize)] = &[
     (VOTE, 1, 9_900),
     ("ensemble(members=[robust_z(window=41), ewma(half_life=50)])", 5, 7_400),
     ("ensemble(combine=maximum, members=[ewma(half_life=50)])", 5, 3_250),
+    (STACK, 1, 6_500),
 ];
 
 const MEDIAN: &str = "ensemble(combine=median, members=[robust_z(window=41), \
     half_space_trees(depth=4, trees=3, window=16), ewma(half_life=50)])";
+const STACK: &str =
+    "ensemble(combine=stack, members=[robust_z(window=41), ewma(half_life=50, weight=3)])";
 const VOTE: &str = "ensemble(combine=vote, majority=0.75, members=[robust_z(weight=2, window=41), \
     autoencoder(hidden=2, shingle=1), auto])";
 
@@ -357,6 +360,7 @@ const ENCODED: &[(&str, &str)] = &[
         "f07f9340d73b32f4d1f030a0c2c1a79d",
     ),
     ("ensemble(combine=maximum, members=[ewma(half_life=50)])", "5992d1515e1967d72e5739e28a79e1e2"),
+    (STACK, "85be55a2ba46ed9209450e06d7a99081"),
     (MEDIAN, "14fa82bcde145b86b3b659a38e8eb92b"),
     (VOTE, "96d5c898c34590bd9f114cb263370629"),
 ];

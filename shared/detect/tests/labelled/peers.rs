@@ -2,7 +2,7 @@
 //! worse at the labelled ones. What is random or approximate in both can't be equal; see recorded/peers.py.
 
 use domain::{Algorithm, Kind};
-use oddwatch_detect::{Assessment, Model, Row};
+use oddwatch_detect::{Assessment, Model, Networks, Row};
 
 use super::{folder, read, roc_auc};
 
@@ -25,7 +25,7 @@ fn recorded() -> Vec<(&'static str, Vec<f64>)> {
 
 /// The raw scores of the recorded rows.
 fn scores(algorithm: &Algorithm, rows: &[Vec<f64>]) -> Vec<f64> {
-    let mut model = Model::new(algorithm, rows[0].len(), 1);
+    let mut model = Model::new(algorithm, rows[0].len(), 1, &Networks::default());
     let (mut out, levels) = (Assessment::default(), model.levels().count(rows[0].len()));
     let mut scores = vec![];
     for row in &rows[..ROWS.end] {

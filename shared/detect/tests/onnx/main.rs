@@ -187,7 +187,8 @@ fn a_series_goes_on_after_its_encoding() {
             assert!(rest.is_empty() && decoded == whole);
             for at in 400..500 {
                 if at == 450 {
-                    (whole.relearn(), decoded.relearn());
+                    whole.relearn();
+                    decoded.relearn();
                 }
                 let values = sensors(at);
                 let row = Row { values: &values, at: 0 };

@@ -12,9 +12,12 @@ pub type Digest = [u8; 32];
 /// A model's bytes and the name of the file that they came from. Two are equal if their bytes are, whatever their
 /// names. In a definitions file it is the path alone, and without bytes until somebody has read them.
 #[derive(Clone)]
-pub struct GivenModel {
-    name: Arc<str>,
-    bytes: Arc<[u8]>,
+pub struct GivenModel(Arc<File>);
+
+/// What all clones share: every series has the definition.
+struct File {
+    name: String,
+    bytes: Vec<u8>,
     digest: Digest,
 }
 
@@ -23,37 +26,39 @@ impl GivenModel {
     pub const BYTES_MAX: usize = 1 << 20;
 
     /// What stands in a file.
-    pub fn new(name: impl Into<Arc<str>>, bytes: impl Into<Arc<[u8]>>) -> Self {
+    pub fn new(name: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Self {
         let bytes = bytes.into();
-        Self { name: name.into(), digest: Sha256::digest(&bytes).into(), bytes }
+        let digest = Sha256::digest(&bytes).into();
+        Self(Arc::new(File { name: name.into(), bytes, digest }))
     }
 
     /// A model of which only the digest is known: equal to the one that it is of, without its bytes.
     pub fn of_digest(digest: Digest) -> Self {
-        Self { name: "".into(), bytes: [].into(), digest }
+        Self(Arc::new(File { name: String::new(), bytes: vec![], digest }))
     }
 
     /// The file's name as the definition gave it, for people.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.0.name
     }
 
     /// The file's bytes; none if it was not read.
-    pub fn bytes(&self) -> &Arc<[u8]> {
-        &self.bytes
+    pub fn bytes(&self) -> &[u8] {
+        &self.0.bytes
     }
 
     /// What tells it from others.
     pub fn digest(&self) -> &Digest {
-        &self.digest
+        &self.0.digest
     }
 
     /// What is wrong with the size of it, if anything is.
     pub(super) fn wrong_size(&self) -> Option<String> {
-        match self.bytes.len() {
-            0 => Some(format!("{} is empty or was not read", self.name)),
+        let name = self.name();
+        match self.bytes().len() {
+            0 => Some(format!("{name} is empty or was not read")),
             size if size > Self::BYTES_MAX => {
-                Some(format!("{} has more than {} bytes", self.name, Self::BYTES_MAX))
+                Some(format!("{name} has more than {} bytes", Self::BYTES_MAX))
             }
             _ => None,
         }
@@ -62,7 +67,7 @@ impl GivenModel {
 
 impl PartialEq for GivenModel {
     fn eq(&self, other: &Self) -> bool {
-        self.digest == other.digest
+        self.digest() == other.digest()
     }
 }
 
@@ -70,7 +75,7 @@ impl PartialEq for GivenModel {
 impl fmt::Display for GivenModel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("sha256:")?;
-        self.digest[..8].iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        self.digest()[..8].iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
@@ -82,7 +87,7 @@ impl fmt::Debug for GivenModel {
 
 impl Serialize for GivenModel {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&self.name)
+        to.serialize_str(self.name())
     }
 }
 

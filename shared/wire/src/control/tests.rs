@@ -89,6 +89,14 @@ fn definitions_survive_their_encoding() {
     ] {
         check(Definition::Channel(Channel { name: "c".into(), kind }));
     }
+    check(Definition::Feedback(domain::Feedback {
+        detector: "d".into(),
+        stream: "s".into(),
+        series: "a/b".into(),
+        row: u64::MAX,
+        odd: true,
+        note: "a truck".into(),
+    }));
     check(Definition::Removed("stream/s".into()));
     check(Definition::Limits(Limits {
         series_max: 1,

@@ -789,7 +789,7 @@ pub struct ControlEntry {
     #[prost(int64, tag = "2")]
     pub appended_at_us: i64,
     /// What is defined or removed.
-    #[prost(oneof = "control_entry::Entry", tags = "3, 4, 5, 6, 7, 8, 9")]
+    #[prost(oneof = "control_entry::Entry", tags = "3, 4, 5, 6, 7, 8, 9, 10")]
     pub entry: ::core::option::Option<control_entry::Entry>,
 }
 /// Nested message and enum types in `ControlEntry`.
@@ -818,6 +818,9 @@ pub mod control_entry {
         /// What states may take.
         #[prost(message, tag = "9")]
         Limits(super::Limits),
+        /// What a person says of a row.
+        #[prost(message, tag = "10")]
+        Feedback(super::Feedback),
     }
 }
 /// What the states of windowing and detector may take, per partition.
@@ -854,6 +857,28 @@ pub struct Skip {
     /// What happened.
     #[prost(string, tag = "5")]
     pub why: ::prost::alloc::string::String,
+}
+/// What a person says of a row: an event.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Feedback {
+    /// The detector that scored the row.
+    #[prost(string, tag = "1")]
+    pub detector: ::prost::alloc::string::String,
+    /// The stream it watches.
+    #[prost(string, tag = "2")]
+    pub stream: ::prost::alloc::string::String,
+    /// The key of the series.
+    #[prost(string, tag = "3")]
+    pub series: ::prost::alloc::string::String,
+    /// The number of the row within its series, or within the window that the detector reads.
+    #[prost(uint64, tag = "4")]
+    pub row: u64,
+    /// Whether the row was odd.
+    #[prost(bool, tag = "5")]
+    pub odd: bool,
+    /// What else there is to say.
+    #[prost(string, tag = "6")]
+    pub note: ::prost::alloc::string::String,
 }
 /// A topic that ingest reads.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1343,6 +1368,8 @@ pub enum Combine {
     Median = 3,
     /// The highest that members with a majority of the weight reach.
     Vote = 4,
+    /// Their mean by weights that feedback moves.
+    Stack = 5,
 }
 impl Combine {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1356,6 +1383,7 @@ impl Combine {
             Self::Maximum => "COMBINE_MAXIMUM",
             Self::Median => "COMBINE_MEDIAN",
             Self::Vote => "COMBINE_VOTE",
+            Self::Stack => "COMBINE_STACK",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1366,6 +1394,7 @@ impl Combine {
             "COMBINE_MAXIMUM" => Some(Self::Maximum),
             "COMBINE_MEDIAN" => Some(Self::Median),
             "COMBINE_VOTE" => Some(Self::Vote),
+            "COMBINE_STACK" => Some(Self::Stack),
             _ => None,
         }
     }

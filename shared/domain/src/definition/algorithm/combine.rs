@@ -16,11 +16,13 @@ pub enum Combine {
     Median = 2,
     /// The highest that members with the `majority` of the weight reach: a vote at every threshold.
     Vote = 3,
+    /// Their mean by weights that feedback moves from those that are given: stacking.
+    Stack = 4,
 }
 
 impl Combine {
     /// All of them.
-    pub const ALL: &[Self] = &[Self::Mean, Self::Maximum, Self::Median, Self::Vote];
+    pub const ALL: &[Self] = &[Self::Mean, Self::Maximum, Self::Median, Self::Vote, Self::Stack];
 
     /// The name that definitions give.
     pub const fn name(self) -> &'static str {
@@ -29,6 +31,7 @@ impl Combine {
             Self::Maximum => "maximum",
             Self::Median => "median",
             Self::Vote => "vote",
+            Self::Stack => "stack",
         }
     }
 

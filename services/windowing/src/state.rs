@@ -16,7 +16,7 @@ use stage::{Choice, Origin, Select};
 
 use crate::{
     config::WindowingConfig,
-    events::{drift_event, output_row, refusal, series_ref},
+    events::{drift_actions, drift_event, output_row, refusal, series_ref},
     log_time::LogTime,
     order::{Arrival, Record},
     output::Output,
@@ -323,9 +323,12 @@ impl State {
             }
         };
         let number = series.next_row();
-        let found = series.monitor.as_mut().filter(|_| !late).and_then(|m| m.push(values));
+        let mark = drift::Mark { row: number, at: record.row.event_at };
+        let found = series.monitor.as_mut().filter(|_| !late).and_then(|m| m.push(values, mark));
         let drift = found.map(|found| {
-            Arc::new(drift_event(series, record, number, log_time, at.position(), &found))
+            let actions = drift_actions(&self.definitions, &series.stream_name);
+            let found = (&found, actions);
+            Arc::new(drift_event(series, record, number, log_time, at.position(), found))
         });
         out.drifts.extend(drift.clone());
         let row = output_row(record, number, log_time, late, drift.clone());

@@ -253,6 +253,13 @@ impl SeriesModel {
         self.run = 0;
     }
 
+    /// Learns anew, from the prior, how odd rows usually are, as after a drift; the model, the threshold and an open
+    /// anomaly stay. Scores fall at once and rise again as rows are seen.
+    pub fn widen(&mut self) {
+        self.judge = Judge::new(self.model.levels(), self.values, self.bar.surprise());
+        self.run = 0;
+    }
+
     /// Whether an anomaly is open.
     pub fn is_open(&self) -> bool {
         self.incident.is_open()

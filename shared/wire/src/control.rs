@@ -2,13 +2,17 @@
 
 use domain::{
     Aggregate, Algorithm, Channel, ChannelKind, Combine, Definition, Detector, Direction,
-    DriftPolicy, DriftTest, Format, Kind, LatePolicy, Layout, Limits, Micros, QuietTime, Skip,
-    Source, Stream, Threshold, Window,
+    DriftTest, Format, Kind, LatePolicy, Layout, Limits, Micros, QuietTime, Skip, Source, Stream,
+    Threshold, Window,
 };
 use prost::Message as _;
 use v1::control_entry::Entry;
 
-use crate::{DecodeError, EVENT_VERSION, check_version, decode, malformed, v1};
+use crate::{
+    DecodeError, EVENT_VERSION, check_version, decode,
+    events::drift::{decode_policy, encode_policy},
+    malformed, v1,
+};
 
 const NAME: &str = "ControlEntry";
 
@@ -113,7 +117,7 @@ fn encode_stream(s: &Stream) -> v1::StreamDefinition {
             })
             .collect(),
         drift_tests: s.drift.iter().map(|t| encode_test(*t).into()).collect(),
-        drift_confidence: s.drift_confidence,
+        drift_run_length: s.drift_run_length,
     }
 }
 
@@ -152,7 +156,7 @@ fn decode_stream(s: v1::StreamDefinition) -> Result<Stream, DecodeError> {
         late,
         windows,
         drift,
-        drift_confidence: s.drift_confidence,
+        drift_run_length: s.drift_run_length,
     })
 }
 
@@ -185,6 +189,13 @@ fn encode_test(test: DriftTest) -> v1::DriftTest {
     match test {
         DriftTest::Adwin => v1::DriftTest::Adwin,
         DriftTest::PageHinkley => v1::DriftTest::PageHinkley,
+        DriftTest::Cusum => v1::DriftTest::Cusum,
+        DriftTest::Kswin => v1::DriftTest::Kswin,
+        DriftTest::HddmA => v1::DriftTest::HddmA,
+        DriftTest::HddmW => v1::DriftTest::HddmW,
+        DriftTest::Psi => v1::DriftTest::Psi,
+        DriftTest::Wasserstein => v1::DriftTest::Wasserstein,
+        DriftTest::Mmd => v1::DriftTest::Mmd,
     }
 }
 
@@ -192,6 +203,13 @@ fn decode_test(test: v1::DriftTest) -> Result<DriftTest, DecodeError> {
     Ok(match test {
         v1::DriftTest::Adwin => DriftTest::Adwin,
         v1::DriftTest::PageHinkley => DriftTest::PageHinkley,
+        v1::DriftTest::Cusum => DriftTest::Cusum,
+        v1::DriftTest::Kswin => DriftTest::Kswin,
+        v1::DriftTest::HddmA => DriftTest::HddmA,
+        v1::DriftTest::HddmW => DriftTest::HddmW,
+        v1::DriftTest::Psi => DriftTest::Psi,
+        v1::DriftTest::Wasserstein => DriftTest::Wasserstein,
+        v1::DriftTest::Mmd => DriftTest::Mmd,
         v1::DriftTest::Unspecified => return Err(malformed(NAME, "unknown drift test")),
     })
 }
@@ -211,11 +229,7 @@ fn encode_detector(d: &Detector) -> v1::DetectorDefinition {
         clear_after: d.clear_after,
         silence_ms: d.silence_ms,
         warm_up: d.warm_up,
-        on_drift: match d.on_drift {
-            DriftPolicy::None => v1::DriftPolicy::None,
-            DriftPolicy::Relearn => v1::DriftPolicy::Relearn,
-        }
-        .into(),
+        on_drift: encode_policy(d.on_drift).into(),
         paused: !d.enabled,
         direction: match d.direction {
             Direction::Both => v1::Direction::Unspecified,
@@ -271,10 +285,7 @@ fn decode_algorithm(a: v1::Algorithm) -> Result<Algorithm, DecodeError> {
 fn decode_detector(d: v1::DetectorDefinition) -> Result<Detector, DecodeError> {
     use v1::detector_definition as det;
     Ok(Detector {
-        on_drift: match d.on_drift() {
-            v1::DriftPolicy::Relearn => DriftPolicy::Relearn,
-            v1::DriftPolicy::None | v1::DriftPolicy::Unspecified => DriftPolicy::None,
-        },
+        on_drift: decode_policy(d.on_drift())?,
         direction: match d.direction() {
             v1::Direction::Unspecified => Direction::Both,
             v1::Direction::Up => Direction::Up,

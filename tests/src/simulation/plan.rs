@@ -220,6 +220,7 @@ pub(crate) fn stream(name: &str, dice: &mut Dice) -> Stream {
         &[DriftTest::Adwin],
         &[DriftTest::PageHinkley],
         &[DriftTest::Adwin, DriftTest::PageHinkley],
+        &DriftTest::DEFAULT,
     ];
     Stream {
         name: name.into(),
@@ -228,7 +229,7 @@ pub(crate) fn stream(name: &str, dice: &mut Dice) -> Stream {
         late: *dice.pick(&[LatePolicy::Score, LatePolicy::Refuse]),
         windows,
         drift: dice.pick(tests).to_vec(),
-        drift_confidence: *dice.pick(&[1e-6, 0.01, 0.5]),
+        drift_run_length: *dice.pick(&[50_000, 1_000, 10_000]),
         ..Stream::implicit()
     }
 }
@@ -272,7 +273,7 @@ pub(crate) fn detector(name: &str, stream: &Stream, dice: &mut Dice) -> Detector
         clear_after: dice.between(1, 5) as u32,
         silence_ms: *dice.pick(&[50, 1_000, 600_000]),
         warm_up: *dice.pick(&[2, 10, 30]),
-        on_drift: *dice.pick(&[DriftPolicy::None, DriftPolicy::Relearn]),
+        on_drift: *dice.pick(&[DriftPolicy::None, DriftPolicy::Relearn, DriftPolicy::Widen]),
         enabled: !dice.happens(100),
         ..Detector::implicit(&stream.name)
     }

@@ -250,8 +250,8 @@ impl Story {
                     series: drift.series.key.to_string(),
                     method: drift.method.to_string(),
                     at: drift.event_at,
-                    before: drift.before,
-                    after: drift.after,
+                    before: drift.before.mean,
+                    after: drift.after.mean,
                 });
                 Some(News::Drift(self.drifts.len() - 1))
             }

@@ -283,12 +283,14 @@ fn anomaly_json(anomaly: &Anomaly) -> Value {
 
 fn drift(drift: &Drift) -> Shown {
     let text = format!(
-        "{}  {}  {} drifted from {} to {} ({}, p ≤ {:.1e})",
+        "{}  {}  {} drifted ({}) from {} to {} since row {} ({}, p ≤ {:.1e})",
         time(drift.event_at),
         series_of(&drift.series),
-        drift.feature,
-        short(drift.before),
-        short(drift.after),
+        drift.features.join(", "),
+        drift.kind.name(),
+        short(drift.before.mean),
+        short(drift.after.mean),
+        drift.began_row,
         drift.method,
         drift.p_value,
     );
@@ -300,9 +302,23 @@ fn drift_json(drift: &Drift) -> Value {
         "drift_id": drift.id.to_string(), "stream": &*drift.series.stream,
         "series": &*drift.series.key, "feature": &*drift.feature, "method": &*drift.method,
         "statistic": drift.statistic, "bound": drift.bound, "p_value": drift.p_value,
-        "before": drift.before, "after": drift.after, "row": drift.row,
+        "kind": drift.kind.name(),
+        "features": drift.features.iter().map(|name| &**name).collect::<Vec<_>>(),
+        "before": summary(&drift.before), "after": summary(&drift.after),
+        "began_row": drift.began_row, "began_at": time(drift.began_at),
+        "actions": drift.actions.iter().map(|action| {
+            json!({"detector": &*action.detector, "policy": action.policy.name()})
+        }).collect::<Vec<_>>(),
+        "row": drift.row,
         "event_at": time(drift.event_at), "ingested_at": time(drift.ingested_at),
         "log_time": time(drift.log_time), "tags": tags(&drift.tags),
+    })
+}
+
+fn summary(summary: &domain::Summary) -> Value {
+    json!({
+        "count": summary.count, "mean": summary.mean, "deviation": summary.deviation,
+        "quantiles": summary.quantiles,
     })
 }
 

@@ -340,8 +340,13 @@ fn assess(
     assessment: &mut Assessment,
 ) -> (Score, Option<Anomaly>) {
     let Context { batch, row, .. } = *context;
-    if row.drift.is_some() && slot.plan.detector.on_drift == DriftPolicy::Relearn {
-        slot.model.relearn();
+    if row.drift.is_some() {
+        match slot.plan.detector.on_drift {
+            DriftPolicy::None => {}
+            DriftPolicy::Relearn => slot.model.relearn(),
+            DriftPolicy::Widen => slot.model.widen(),
+            DriftPolicy::Freeze => slot.model.freeze(),
+        }
     }
     let at = civil::civil(row.event_at, slot.plan.zone);
     let values = Row { values: batch.values_of(row), at };

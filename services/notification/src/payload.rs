@@ -117,9 +117,28 @@ struct Drift<'a> {
     statistic: f64,
     bound: f64,
     p_value: f64,
-    before: f64,
-    after: f64,
+    what: &'static str,
+    features: Vec<&'a str>,
+    before: Summary,
+    after: Summary,
+    began_row: u64,
+    began_at: Option<String>,
+    actions: Vec<Action<'a>>,
     row: u64,
+}
+
+#[derive(Serialize)]
+struct Summary {
+    count: u64,
+    mean: f64,
+    deviation: f64,
+    quantiles: [f64; 5],
+}
+
+#[derive(Serialize)]
+struct Action<'a> {
+    detector: &'a str,
+    policy: &'static str,
 }
 
 impl<'a> Payload<'a> {
@@ -195,10 +214,28 @@ impl<'a> Drift<'a> {
             statistic: drift.statistic,
             bound: drift.bound,
             p_value: drift.p_value,
-            before: drift.before,
-            after: drift.after,
+            what: drift.kind.name(),
+            features: drift.features.iter().map(|name| &**name).collect(),
+            before: Summary::of(&drift.before),
+            after: Summary::of(&drift.after),
+            began_row: drift.began_row,
+            began_at: rfc3339(drift.began_at),
+            actions: drift.actions.iter().map(Action::of).collect(),
             row: drift.row,
         }
+    }
+}
+
+impl Summary {
+    fn of(summary: &domain::Summary) -> Self {
+        let domain::Summary { count, mean, deviation, quantiles } = *summary;
+        Self { count, mean, deviation, quantiles }
+    }
+}
+
+impl<'a> Action<'a> {
+    fn of(action: &'a domain::DriftAction) -> Self {
+        Self { detector: &action.detector, policy: action.policy.name() }
     }
 }
 
@@ -263,7 +300,10 @@ mod tests {
             "event_at": null,
             "drift": {
                 "drift_id": drift.id.to_string(), "feature": "value", "method": "adwin",
-                "statistic": 3.0, "bound": 2.0, "p_value": 1e-7, "before": 4.8, "after": 17.2, "row": 9,
+                "statistic": 3.0, "bound": 2.0, "p_value": 1e-7, "what": "level", "features": ["value"],
+                "before": {"count": 90, "mean": 4.8, "deviation": 1.0, "quantiles": [4.0, 4.0, 4.0, 4.0, 4.0]},
+                "after": {"count": 30, "mean": 17.2, "deviation": 2.0, "quantiles": [17.0, 17.0, 17.0, 17.0, 17.0]},
+                "began_row": 4, "began_at": "2020-09-13T12:25:40.000000Z", "actions": [], "row": 9,
             },
         });
         check(Finding::Drift(drift), expect);

@@ -65,8 +65,8 @@ fn drifted(drift: &Drift) -> String {
         "drift of {} in {}: mean {} → {} ({})",
         safe(&drift.feature),
         series(&drift.series),
-        number(drift.before),
-        number(drift.after),
+        number(drift.before.mean),
+        number(drift.after.mean),
         safe(&drift.method)
     )
 }
@@ -202,8 +202,13 @@ pub(crate) mod tests {
             statistic: 3.0,
             bound: 2.0,
             p_value: 1e-7,
-            before: 4.8,
-            after: 17.2,
+            kind: domain::DriftKind::Level,
+            features: vec!["value".into()],
+            before: domain::Summary { count: 90, mean: 4.8, deviation: 1.0, quantiles: [4.0; 5] },
+            after: domain::Summary { count: 30, mean: 17.2, deviation: 2.0, quantiles: [17.0; 5] },
+            began_row: 4,
+            began_at: 1_599_999_940_000_000,
+            actions: vec![],
             row: 9,
             event_at: 1_600_000_000_000_000,
             ingested_at: 1_600_000_000_100_000,

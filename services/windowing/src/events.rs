@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use domain::{Drift, Flags, Id, Micros, Position, Reason, Refusal, Row, SeriesRef};
+use domain::{
+    Definitions, Drift, DriftAction, DriftPolicy, Flags, Id, Micros, Position, Reason, Refusal,
+    Row, SeriesRef,
+};
 
 use crate::{
     order::Record,
@@ -63,6 +66,17 @@ pub(crate) fn window_row(closed: &Closed, log_time: Micros, drift: Option<Arc<Dr
     }
 }
 
+/// What the detectors of a stream do at a drift.
+pub(crate) fn drift_actions(definitions: &Definitions, stream: &str) -> Vec<DriftAction> {
+    let detectors = definitions.detectors_of(stream).into_iter().map(|(_, detector)| detector);
+    let acts = detectors.filter(|detector| detector.on_drift != DriftPolicy::None);
+    acts.map(|detector| DriftAction {
+        detector: detector.name.as_str().into(),
+        policy: detector.on_drift,
+    })
+    .collect()
+}
+
 /// A drift found at a row; `position` is that of the item that let the row go.
 pub(crate) fn drift_event(
     series: &Series,
@@ -70,9 +84,11 @@ pub(crate) fn drift_event(
     row: u64,
     log_time: Micros,
     position: Position,
-    found: &drift::Found,
+    (found, actions): (&drift::Found, Vec<DriftAction>),
 ) -> Drift {
-    let feature = domain::row::feature_name(&series.features, found.value);
+    let name = |value: usize| domain::row::feature_name(&series.features, value);
+    let features: Vec<Arc<str>> = found.values.iter().map(|value| name(*value)).collect();
+    let feature = name(found.values.first().copied().unwrap_or_default());
     let id = Id::of(&[
         b"drift",
         record.source.as_bytes(),
@@ -93,8 +109,13 @@ pub(crate) fn drift_event(
         statistic: found.statistic,
         bound: found.bound,
         p_value: found.p_value,
+        kind: found.kind,
+        features,
         before: found.before,
         after: found.after,
+        began_row: found.began.row,
+        began_at: found.began.at,
+        actions,
         row,
         event_at: record.row.event_at,
         ingested_at: record.row.ingested_at,

@@ -102,7 +102,7 @@ impl Series {
         if before.windows != stream.windows {
             self.set_windows();
         }
-        if before.drift != stream.drift || before.drift_confidence != stream.drift_confidence {
+        if before.drift != stream.drift || before.drift_run_length != stream.drift_run_length {
             self.set_monitor();
         }
     }
@@ -173,9 +173,9 @@ impl Series {
     }
 
     fn set_monitor(&mut self) {
-        let Stream { drift, drift_confidence, .. } = &self.stream.stream;
+        let Stream { drift, drift_run_length, .. } = &self.stream.stream;
         let values = self.features.len();
-        self.monitor = (!drift.is_empty()).then(|| Monitor::new(drift, *drift_confidence, values));
+        self.monitor = (!drift.is_empty()).then(|| Monitor::new(drift, *drift_run_length, values));
     }
 
     /// The number of the next row.

@@ -8,23 +8,25 @@ use std::{
 
 use control::ControlLog;
 use domain::{
-    Batch, Definitions, Drift, Flags, Hole, Item, LOG_TIME_END, LOG_TIME_NONE, LatePolicy, Micros,
-    Position, Reason, Row, SeriesRef, Track,
+    Batch, Definitions, Hole, Item, LOG_TIME_NONE, LatePolicy, Micros, Position, Reason, Row,
+    SeriesRef, Track,
 };
 use snapshot::Slices;
 use stage::{Choice, Origin, Select};
 
 use crate::{
     config::WindowingConfig,
-    events::{drift_event, output_row, refusal, series_ref},
+    events::refusal,
     log_time::LogTime,
-    order::{Arrival, Held, Order, Record},
+    order::{Arrival, Record},
     output::Output,
     series::{InForce, Series},
     wakes::Wakes,
 };
 
+mod leave;
 mod saved;
+mod silence;
 mod windows;
 
 pub use saved::Saved;
@@ -222,67 +224,6 @@ impl State {
         }
     }
 
-    /// Log time has come this far. Tells whether series were forgotten.
-    fn tick(&mut self, at: At<'_>, log_time: Micros, out: &mut Output) -> bool {
-        self.log_time.advance(&at.first.source, log_time);
-        let log_time = self.log_time.get();
-        // Rows carry log time on too, but only ticks tell those who wait.
-        if log_time <= self.ticked_at {
-            return false;
-        }
-        self.ticked_at = log_time;
-        let mut due = std::mem::take(&mut self.scratch.due);
-        while let Some(index) = self.wakes.take(log_time) {
-            let due_at = self.series[index].due_at();
-            if due_at <= log_time || log_time == LOG_TIME_END {
-                due.push(index);
-            } else {
-                self.wakes.set(index, due_at);
-            }
-        }
-        // When a series was put into the queue may differ from run to run; its index may not.
-        due.sort_unstable();
-        let forgotten = self.counts.forgotten;
-        due.drain(..).for_each(|index| self.wake(index, log_time, at, out));
-        self.scratch.due = due;
-        out.tick(log_time);
-        self.counts.forgotten > forgotten
-    }
-
-    /// Does what is due of a silent series.
-    fn wake(&mut self, index: usize, log_time: Micros, at: At<'_>, out: &mut Output) {
-        let watermark = self.series.get_mut(index).order.silent_watermark(log_time);
-        self.release(index, at, out, |order| order.release_silent(watermark));
-        if log_time != LOG_TIME_END {
-            self.fill(index, watermark, None, out);
-        }
-        self.close(index, watermark, out);
-        let series = &self.series[index];
-        let ttl = series.ttl();
-        if log_time == LOG_TIME_END {
-            // All that waited has left.
-        } else if ttl > 0 && series.order.silent_for(log_time) >= ttl {
-            self.forget(index, log_time, out);
-        } else {
-            self.wakes.set(index, series.due_at());
-        }
-    }
-
-    /// Drops a series and says so, so that its models are dropped at the same place.
-    fn forget(&mut self, index: usize, log_time: Micros, out: &mut Output) {
-        self.close(index, Micros::MAX, out);
-        let series = self.series.remove(index);
-        self.by_key.remove(&(series.stream_name.clone(), series.key.clone()));
-        if let Some(count) = self.by_stream.get_mut(&series.stream_name) {
-            *count -= 1;
-        }
-        let windows = (0..series.windows.len()).map(Some);
-        for window in [None].into_iter().chain(windows) {
-            out.forget(series_ref(&series, window), log_time);
-        }
-        self.counts.forgotten += 1;
-    }
-
     fn row(
         &mut self,
         segment: &Batch,
@@ -351,21 +292,6 @@ impl State {
         }
     }
 
-    /// Lets go what need not wait any longer.
-    fn release(
-        &mut self,
-        index: usize,
-        at: At<'_>,
-        out: &mut Output,
-        next: impl Fn(&mut Order) -> Option<Held>,
-    ) {
-        let mut values = std::mem::take(&mut self.scratch.held);
-        while let Some(held) = next(&mut self.series.get_mut(index).order) {
-            self.leave(index, &held.record(&mut values), false, at, out);
-        }
-        self.scratch.held = values;
-    }
-
     /// Finds or makes the series of a table entry.
     fn map(&mut self, named: &SeriesRef) -> Result<usize, (Reason, String)> {
         let Some(stream) = self.streams.get(&named.stream) else {
@@ -410,125 +336,6 @@ impl State {
             "the series would have {features} features, windowing.features_max is {features_max}"
         );
         (Reason::TooManyFeatures, detail)
-    }
-
-    /// A record leaves as a row; drift tests and windows take it in, unless it is `late`. `at` is the item that
-    /// lets it go.
-    fn leave(
-        &mut self,
-        index: usize,
-        record: &Record<'_>,
-        late: bool,
-        at: At<'_>,
-        out: &mut Output,
-    ) {
-        let mut arranged = std::mem::take(&mut self.scratch.arranged);
-        let series = self.series.get_mut(index);
-        match series.arrange(record, self.config.features_max, &mut arranged) {
-            Ok(values) => self.leave_as(index, &Record { values, ..*record }, late, at, out),
-            Err(features) => {
-                let (reason, detail) = self.too_many_features(features);
-                out.refusals.push(refusal(&self.series[index].key, record, reason, detail));
-            }
-        }
-        self.scratch.arranged = arranged;
-    }
-
-    /// The same for a record whose values stand in the series' order.
-    fn leave_as(
-        &mut self,
-        index: usize,
-        record: &Record<'_>,
-        late: bool,
-        at: At<'_>,
-        out: &mut Output,
-    ) {
-        if !late {
-            self.fill(index, record.row.event_at, Some(record.values), out);
-            self.close(index, record.row.event_at, out);
-        }
-        let log_time = self.log_time.get();
-        let series = self.series.get_mut(index);
-        let number = series.next_row();
-        let found = series.monitor.as_mut().filter(|_| !late).and_then(|m| m.push(record.values));
-        let drift = found.map(|found| {
-            Arc::new(drift_event(series, record, number, log_time, at.position(), &found))
-        });
-        out.drifts.extend(drift.clone());
-        let flags = Flags { late, ..Flags::default() };
-        self.write(index, record, number, flags, drift.clone(), out);
-        if !late {
-            self.series.get_mut(index).take(record);
-            self.add(index, record, drift.as_ref(), out);
-        }
-    }
-
-    /// Writes the rows that stand in for records until event time `event_at`: by a record with the values
-    /// `next`, or in silence.
-    fn fill(&mut self, index: usize, event_at: Micros, next: Option<&[f64]>, out: &mut Output) {
-        if self.series[index].regular.is_none() {
-            return;
-        }
-        let mut values = std::mem::take(&mut self.scratch.gap);
-        while let Some((gap, last)) = self.series.get_mut(index).gap(event_at, next, &mut values) {
-            let series = self.series.get_mut(index);
-            let features = series.features.clone();
-            let (row, source) = (&last.row, &last.source);
-            let record = Record { row, source, features: &features, values: &values };
-            self.close(index, row.event_at, out);
-            let number = self.series.get_mut(index).next_row();
-            self.write(index, &record, number, row.flags, None, out);
-            if gap.no_data {
-                self.counts.no_data += 1;
-                let (log_time, row) = (self.log_time.get(), &mut self.scratch.window);
-                let series = self.series.get_mut(index);
-                self.counts.rows += windows::no_data(series, &record, log_time, row, out);
-            } else {
-                self.counts.imputed += 1;
-                self.add(index, &record, None, out);
-            }
-        }
-        self.scratch.gap = values;
-    }
-
-    /// Closes the windows that have ended by that event time.
-    fn close(&mut self, index: usize, event_at: Micros, out: &mut Output) {
-        if windows::any_due(&self.series[index], event_at) {
-            let (log_time, row) = (self.log_time.get(), &mut self.scratch.window);
-            let series = self.series.get_mut(index);
-            self.counts.rows += windows::close(series, event_at, log_time, row, out);
-        }
-    }
-
-    /// The windows take a row in.
-    fn add(
-        &mut self,
-        index: usize,
-        record: &Record<'_>,
-        drift: Option<&Arc<Drift>>,
-        out: &mut Output,
-    ) {
-        let (log_time, row) = (self.log_time.get(), &mut self.scratch.window);
-        let series = self.series.get_mut(index);
-        self.counts.rows += windows::add(series, record, drift, log_time, row, out);
-    }
-
-    fn write(
-        &mut self,
-        index: usize,
-        record: &Record<'_>,
-        number: u64,
-        flags: Flags,
-        drift: Option<Arc<Drift>>,
-        out: &mut Output,
-    ) {
-        let log_time = self.log_time.get();
-        let series = self.series.get_mut(index);
-        let row = output_row(record, number, log_time, flags, drift);
-        let named = || series_ref(series, None);
-        let entry = out.row(series.entry, named, record.source, record.values, row);
-        series.entry = entry;
-        self.counts.rows += 1;
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod judge;
 mod limits;
+mod verdict;
 
 use domain::{
     Algorithm, Detector, Micros, Muted, Phase,
@@ -10,52 +11,13 @@ use domain::{
 
 use judge::{Judge, Judged, Odd};
 use limits::Limits;
+use verdict::Said;
+pub use verdict::Verdict;
 
 use crate::{
     Assessment, Bar, Habituation, Incident, Model, Networks, STATE_VERSION, Transition, algorithms,
-    calibration::score_of,
-    habituation::Alarm,
-    scorer::{Row, top},
+    calibration::score_of, habituation::Alarm, scorer::Row,
 };
-
-/// What is said of one row. The slices have one entry per value and live until the next row.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Verdict<'a> {
-    /// The calibrated score in [0, 1); 1 where nothing comes any more.
-    pub score: f64,
-    /// In [0, 1): how much it asks for an alarm. 0.5 at the threshold, less the more alarms there
-    /// were of late, 0 if a peak short before was about as strong.
-    pub alert: f64,
-    /// The raw score in the algorithm's own unit.
-    pub raw: f64,
-    /// In [0, 1]: how much the model has seen.
-    pub confidence: f64,
-    /// The threshold in force.
-    pub threshold: f64,
-    /// Whether the row is past the threshold, and nothing mutes it.
-    pub is_anomaly: bool,
-    /// Why it is none although it is past the threshold.
-    pub muted: Option<Muted>,
-    /// A step in an anomaly's life that this row made.
-    pub transition: Option<Transition>,
-    /// Each value's share of the oddness; they sum to 1 (all 0 if every value is missing).
-    pub contributions: &'a [f64],
-    /// What was expected of each value; NaN while nothing is known.
-    pub expected: &'a [f64],
-    /// About from where a value, alone, would have been an anomaly, downwards.
-    pub lower: &'a [f64],
-    /// The same upwards.
-    pub upper: &'a [f64],
-    /// If an anomaly opened at this row: the nearest row that the model remembers, if it keeps any.
-    pub nearest: &'a [f64],
-}
-
-impl Verdict<'_> {
-    /// The value that contributed most, and its share.
-    pub fn top(&self) -> (usize, f64) {
-        top(self.contributions)
-    }
-}
 
 /// What becomes of a row besides its score.
 #[derive(Clone, Copy)]
@@ -64,39 +26,6 @@ struct Taken {
     learn: bool,
     /// Its values were filled in.
     imputed: bool,
-}
-
-/// The numbers of a verdict that are not the model's.
-struct Said {
-    score: f64,
-    alert: f64,
-    threshold: f64,
-}
-
-impl Said {
-    fn verdict(
-        self,
-        is_anomaly: bool,
-        muted: Option<Muted>,
-        transition: Option<Transition>,
-        out: &Assessment,
-    ) -> Verdict<'_> {
-        Verdict {
-            score: self.score,
-            alert: self.alert,
-            raw: out.raw,
-            confidence: out.confidence,
-            threshold: self.threshold,
-            is_anomaly,
-            muted,
-            transition,
-            contributions: &out.contributions,
-            expected: &out.expected,
-            lower: &out.lower,
-            upper: &out.upper,
-            nearest: &out.nearest.values,
-        }
-    }
 }
 
 /// One detector's state for one series.
@@ -114,6 +43,8 @@ pub struct SeriesModel {
     incident: Incident,
     /// How many rows in a row were past the threshold or went on with an anomaly.
     run: u32,
+    /// Since a drift it learns nothing.
+    frozen: bool,
     rows: u64,
 }
 
@@ -137,6 +68,7 @@ impl SeriesModel {
             habituation: Habituation::new(detector),
             incident: Incident::new(detector),
             run: 0,
+            frozen: false,
             rows: 0,
             bar,
             algorithm,
@@ -229,7 +161,9 @@ impl SeriesModel {
                     // The anomaly is not learned yet: what is remembered was there before.
                     self.model.nearest(row, out);
                 }
-                self.learn(row, judged.count, opened.then_some(surprise), out);
+                if !self.frozen {
+                    self.learn(row, judged.count, opened.then_some(surprise), out);
+                }
             } else {
                 // Nothing is known of the row, nothing can be learned from it.
                 self.incident.skip(log_time);
@@ -277,7 +211,10 @@ impl SeriesModel {
     /// Appends all that it knows, for [`decode`](Self::decode); its version is [`STATE_VERSION`].
     pub fn encode(&self, out: &mut Vec<u8>) {
         algorithms::encode(&self.algorithm, out);
-        put(&(self.values, self.seed.to_le_bytes(), self.warm_up, self.run, self.rows), out);
+        put(
+            &(self.values, self.seed.to_le_bytes(), self.warm_up, self.run, self.frozen, self.rows),
+            out,
+        );
         self.bar.encode(out);
         self.limits.encode(out);
         self.habituation.encode(out);
@@ -318,7 +255,7 @@ impl SeriesModel {
         let algorithm = detector.algorithm.resolved(values);
         ensure_same("a model by", &algorithms::decode(bytes)?, &algorithm)?;
         ensure_same("a model of values:", &take(bytes)?, &values)?;
-        let (seed, warm_up, run) = take(bytes)?;
+        let (seed, warm_up, run, frozen) = take(bytes)?;
         let seed = u64::from_le_bytes(seed);
         let rows = take_count(bytes, "number of rows")?;
         let bar = Bar::decode(Model::levels_of(&algorithm, values).lasting(), bytes)?;
@@ -338,6 +275,7 @@ impl SeriesModel {
             habituation,
             incident,
             run,
+            frozen,
             rows,
         })
     }
@@ -354,6 +292,7 @@ impl SeriesModel {
 
     /// Takes a changed definition of the same algorithm: what was learned and an open anomaly stay.
     pub fn reconfigure(&mut self, detector: &Detector) {
+        self.frozen = false;
         self.warm_up = u64::from(detector.warm_up);
         self.bar.reconfigure(detector.threshold);
         self.limits = Limits::new(detector);
@@ -382,6 +321,20 @@ impl SeriesModel {
         let mut before = std::mem::replace(&mut self.model, new);
         self.model.inherit(&mut before);
         self.run = 0;
+        self.frozen = false;
+    }
+
+    /// Learns anew, from the prior, how odd rows usually are, as after a drift; the model, the threshold and an open
+    /// anomaly stay. Scores fall at once and rise again as rows are seen.
+    pub fn widen(&mut self) {
+        self.judge = Judge::new(self.model.levels(), self.values, self.bar.surprise());
+        self.run = 0;
+    }
+
+    /// Goes on by what it knows, as after a drift into what is no new normal: it learns no more rows, until it is
+    /// reconfigured or starts anew.
+    pub fn freeze(&mut self) {
+        self.frozen = true;
     }
 
     /// Whether an anomaly is open.

@@ -134,8 +134,11 @@ mod tests {
     use std::{collections::BTreeMap, fmt::Debug, sync::Arc};
 
     use super::*;
-    use crate::{Contribution, Drift, Extras, Flags, Id, Origin, Phase, Position, Row};
-    use crate::{SeriesRef, Severity, Track};
+    use crate::{
+        Contribution, Drift, DriftAction, DriftKind, DriftPolicy, Extras, Flags, Id, Origin, Phase,
+        Position, Row,
+    };
+    use crate::{SeriesRef, Severity, Summary, Track};
 
     /// Encodes and decodes; every shorter encoding is refused.
     fn back<T: Serialize + DeserializeOwned>(value: &T) -> T {
@@ -204,8 +207,13 @@ mod tests {
             statistic: 1.5,
             bound: 5e-324,
             p_value: 1e-9,
-            before: -0.0,
-            after: 1e308,
+            kind: DriftKind::Missingness,
+            features: vec![text("cpu"), text("größe")],
+            before: Summary { count: 3, mean: -0.0, deviation: 0.5, quantiles: [1.0; 5] },
+            after: Summary { count: 0, mean: 1e308, deviation: 0.0, quantiles: [-1.0; 5] },
+            began_row: 2,
+            began_at: -9,
+            actions: vec![DriftAction { detector: text("d"), policy: DriftPolicy::Widen }],
             row: 7,
             event_at: -1,
             ingested_at: i64::MAX,

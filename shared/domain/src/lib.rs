@@ -19,8 +19,8 @@ pub use definition::{
     Threshold, UnknownFeature, Window,
 };
 pub use finding::{
-    Alert, AlertState, Anomaly, Contribution, Drift, Finding, Muted, Phase, Score, ScoreBatch,
-    ScoreItem, Severity,
+    Alert, AlertState, Anomaly, Contribution, Drift, DriftAction, DriftKind, Finding, Muted, Phase,
+    Score, ScoreBatch, ScoreItem, Severity, Summary,
 };
 pub use id::Id;
 pub use refusal::{Reason, Refusal};

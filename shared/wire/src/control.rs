@@ -1,14 +1,18 @@
 //! Definitions, as the `control` log holds them.
 
 use domain::{
-    Algorithm, Channel, ChannelKind, Combine, Definition, Detector, Direction, DriftPolicy,
-    DriftTest, Format, GapPolicy, GivenModel, Kind, LatePolicy, Layout, Limits, Micros, QuietTime,
-    Skip, Source, Stream, Threshold,
+    Algorithm, Channel, ChannelKind, Combine, Definition, Detector, Direction, DriftTest, Format,
+    GapPolicy, GivenModel, Kind, LatePolicy, Layout, Limits, Micros, QuietTime, Skip, Source,
+    Stream, Threshold,
 };
 use prost::Message as _;
 use v1::control_entry::Entry;
 
-use crate::{DecodeError, EVENT_VERSION, check_version, decode, malformed, v1};
+use crate::{
+    DecodeError, EVENT_VERSION, check_version, decode,
+    events::drift::{decode_policy, encode_policy},
+    malformed, v1,
+};
 
 mod feedback;
 mod window;
@@ -110,7 +114,7 @@ fn encode_stream(s: &Stream) -> v1::StreamDefinition {
         .into(),
         windows: s.windows.iter().map(window::encode).collect(),
         drift_tests: s.drift.iter().map(|t| encode_test(*t).into()).collect(),
-        drift_confidence: s.drift_confidence,
+        drift_run_length: s.drift_run_length,
         interval_ms: s.interval_ms,
         gaps: encode_gaps(s.gaps).into(),
         gap_value: if let GapPolicy::Fixed(value) = s.gaps { value } else { 0.0 },
@@ -173,7 +177,7 @@ fn decode_stream(s: v1::StreamDefinition) -> Result<Stream, DecodeError> {
         late,
         windows,
         drift,
-        drift_confidence: s.drift_confidence,
+        drift_run_length: s.drift_run_length,
         interval_ms: s.interval_ms,
         gaps,
         season_ms: s.season_ms,
@@ -189,6 +193,13 @@ fn encode_test(test: DriftTest) -> v1::DriftTest {
     match test {
         DriftTest::Adwin => v1::DriftTest::Adwin,
         DriftTest::PageHinkley => v1::DriftTest::PageHinkley,
+        DriftTest::Cusum => v1::DriftTest::Cusum,
+        DriftTest::Kswin => v1::DriftTest::Kswin,
+        DriftTest::HddmA => v1::DriftTest::HddmA,
+        DriftTest::HddmW => v1::DriftTest::HddmW,
+        DriftTest::Psi => v1::DriftTest::Psi,
+        DriftTest::Wasserstein => v1::DriftTest::Wasserstein,
+        DriftTest::Mmd => v1::DriftTest::Mmd,
     }
 }
 
@@ -196,6 +207,13 @@ fn decode_test(test: v1::DriftTest) -> Result<DriftTest, DecodeError> {
     Ok(match test {
         v1::DriftTest::Adwin => DriftTest::Adwin,
         v1::DriftTest::PageHinkley => DriftTest::PageHinkley,
+        v1::DriftTest::Cusum => DriftTest::Cusum,
+        v1::DriftTest::Kswin => DriftTest::Kswin,
+        v1::DriftTest::HddmA => DriftTest::HddmA,
+        v1::DriftTest::HddmW => DriftTest::HddmW,
+        v1::DriftTest::Psi => DriftTest::Psi,
+        v1::DriftTest::Wasserstein => DriftTest::Wasserstein,
+        v1::DriftTest::Mmd => DriftTest::Mmd,
         v1::DriftTest::Unspecified => return Err(malformed(NAME, "unknown drift test")),
     })
 }
@@ -215,11 +233,7 @@ fn encode_detector(d: &Detector) -> v1::DetectorDefinition {
         clear_after: d.clear_after,
         silence_ms: d.silence_ms,
         warm_up: d.warm_up,
-        on_drift: match d.on_drift {
-            DriftPolicy::None => v1::DriftPolicy::None,
-            DriftPolicy::Relearn => v1::DriftPolicy::Relearn,
-        }
-        .into(),
+        on_drift: encode_policy(d.on_drift).into(),
         paused: !d.enabled,
         direction: match d.direction {
             Direction::Both => v1::Direction::Unspecified,
@@ -282,10 +296,7 @@ fn decode_algorithm(a: v1::Algorithm) -> Result<Algorithm, DecodeError> {
 fn decode_detector(d: v1::DetectorDefinition) -> Result<Detector, DecodeError> {
     use v1::detector_definition as det;
     Ok(Detector {
-        on_drift: match d.on_drift() {
-            v1::DriftPolicy::Relearn => DriftPolicy::Relearn,
-            v1::DriftPolicy::None | v1::DriftPolicy::Unspecified => DriftPolicy::None,
-        },
+        on_drift: decode_policy(d.on_drift()),
         direction: match d.direction() {
             v1::Direction::Unspecified => Direction::Both,
             v1::Direction::Up => Direction::Up,

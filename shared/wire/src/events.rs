@@ -1,6 +1,7 @@
 //! Single events: anomalies, drifts, alerts, refusals.
 
 mod alert;
+pub(crate) mod drift;
 mod refusal;
 
 use std::sync::Arc;
@@ -187,10 +188,15 @@ pub fn encode_drift_message(drift: &Drift, stamps: Stamps) -> v1::DriftDetected 
         statistic: drift.statistic,
         bound: drift.bound,
         p_value: drift.p_value,
-        before: drift.before,
-        after: drift.after,
         row_number: drift.row,
         tags: encode_tags(&drift.tags),
+        kind: drift::encode_kind(drift.kind).into(),
+        features: drift.features.iter().map(ToString::to_string).collect(),
+        before: Some(drift::encode_summary(&drift.before)),
+        after: Some(drift::encode_summary(&drift.after)),
+        began_row: drift.began_row,
+        began_at_us: drift.began_at,
+        actions: drift.actions.iter().map(drift::encode_action).collect(),
     }
 }
 
@@ -223,8 +229,13 @@ pub fn decode_drift_message(message: &v1::DriftDetected) -> Result<Drift, Decode
         statistic: message.statistic,
         bound: message.bound,
         p_value: message.p_value,
-        before: message.before,
-        after: message.after,
+        kind: drift::decode_kind(message.kind())?,
+        features: message.features.iter().map(|name| name.as_str().into()).collect(),
+        before: drift::decode_summary(message.before.as_ref())?,
+        after: drift::decode_summary(message.after.as_ref())?,
+        began_row: message.began_row,
+        began_at: message.began_at_us,
+        actions: message.actions.iter().map(drift::decode_action).collect::<Result<_, _>>()?,
         row: message.row_number,
         event_at: metadata.event_at_us,
         ingested_at: metadata.ingested_at_us,
@@ -293,8 +304,26 @@ mod tests {
             statistic: 3.0,
             bound: 2.0,
             p_value: 1e-7,
-            before: 1.0,
-            after: 4.0,
+            kind: domain::DriftKind::Seasonality,
+            features: vec!["cpu".into(), "memory".into()],
+            before: domain::Summary {
+                count: 9,
+                mean: 1.0,
+                deviation: 0.5,
+                quantiles: [0.0, 0.5, 1.0, 1.5, 2.0],
+            },
+            after: domain::Summary {
+                count: 3,
+                mean: 4.0,
+                deviation: 0.25,
+                quantiles: [3.5, 3.75, 4.0, 4.25, 4.5],
+            },
+            began_row: 7,
+            began_at: -5,
+            actions: vec![domain::DriftAction {
+                detector: "d".into(),
+                policy: domain::DriftPolicy::Widen,
+            }],
             row: 9,
             event_at: 1,
             ingested_at: 2,

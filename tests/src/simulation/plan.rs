@@ -235,6 +235,7 @@ pub(crate) fn stream(name: &str, dice: &mut Dice) -> Stream {
         &[DriftTest::Adwin],
         &[DriftTest::PageHinkley],
         &[DriftTest::Adwin, DriftTest::PageHinkley],
+        &DriftTest::DEFAULT,
     ];
     let regular = dice.happens(300);
     let gaps = if regular { *dice.pick(&GAPS) } else { GapPolicy::None };
@@ -254,7 +255,7 @@ pub(crate) fn stream(name: &str, dice: &mut Dice) -> Stream {
         late: *dice.pick(&[None, Some(LatePolicy::Score), Some(LatePolicy::Refuse)]),
         windows,
         drift: dice.pick(tests).to_vec(),
-        drift_confidence: *dice.pick(&[1e-6, 0.01, 0.5]),
+        drift_run_length: *dice.pick(&[50_000, 1_000, 10_000]),
         ..Stream::implicit()
     }
 }
@@ -308,7 +309,12 @@ pub(crate) fn detector(name: &str, stream: &Stream, dice: &mut Dice) -> Detector
         clear_after: dice.between(1, 5) as u32,
         silence_ms: *dice.pick(&[50, 1_000, 600_000]),
         warm_up: *dice.pick(&[2, 10, 30]),
-        on_drift: *dice.pick(&[DriftPolicy::None, DriftPolicy::Relearn]),
+        on_drift: *dice.pick(&[
+            DriftPolicy::None,
+            DriftPolicy::Relearn,
+            DriftPolicy::Widen,
+            DriftPolicy::Freeze,
+        ]),
         enabled: !dice.happens(100),
         ..Detector::implicit(&stream.name)
     }

@@ -108,6 +108,24 @@ pub enum DriftPolicy {
     None,
     /// Starts the model anew.
     Relearn,
+    /// Keeps the model and learns anew how far its rows usually lie from what it expects: the range widens at once,
+    /// and narrows again as rows are seen.
+    Widen,
+    /// Scores on by what the model knows, and learns no more rows until the detector's definition changes: what the
+    /// series has drifted into is no new normal.
+    Freeze,
+}
+
+impl DriftPolicy {
+    /// The name, as in definitions and events.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Relearn => "relearn",
+            Self::Widen => "widen",
+            Self::Freeze => "freeze",
+        }
+    }
 }
 
 /// A configured algorithm on a stream.

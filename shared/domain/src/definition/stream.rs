@@ -43,7 +43,7 @@ pub enum LatePolicy {
     Refuse,
 }
 
-/// A test for drift, run on each value of a series.
+/// A test for drift. Each is run on scores of a series' values, so none minds their scale or distribution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DriftTest {
@@ -51,6 +51,20 @@ pub enum DriftTest {
     Adwin,
     /// Page-Hinkley (Page 1954), two-sided.
     PageHinkley,
+    /// Cumulative sums (Page 1954) of level and spread, and of missing values.
+    Cusum,
+    /// Kolmogorov & Smirnov's test on a sliding window (Raab et al. 2020).
+    Kswin,
+    /// Hoeffding's bound on differences of means (Frías-Blanco et al. 2015).
+    HddmA,
+    /// The same with weights that decay.
+    HddmW,
+    /// Population stability index over quantile bins.
+    Psi,
+    /// Wasserstein's distance between reference and current window.
+    Wasserstein,
+    /// Maximum mean discrepancy (Gretton et al. 2012) of all values together, on random features.
+    Mmd,
 }
 
 impl DriftTest {
@@ -59,8 +73,18 @@ impl DriftTest {
         match self {
             Self::Adwin => "adwin",
             Self::PageHinkley => "page_hinkley",
+            Self::Cusum => "cusum",
+            Self::Kswin => "kswin",
+            Self::HddmA => "hddm_a",
+            Self::HddmW => "hddm_w",
+            Self::Psi => "psi",
+            Self::Wasserstein => "wasserstein",
+            Self::Mmd => "mmd",
         }
     }
+
+    /// The tests a stream has unless it says otherwise.
+    pub const DEFAULT: [Self; 2] = [Self::Cusum, Self::Mmd];
 }
 
 /// A named kind of record.
@@ -114,9 +138,10 @@ pub struct Stream {
     /// Tests for drift; empty: none.
     #[serde(default = "default_drift")]
     pub drift: Vec<DriftTest>,
-    /// The chance of a false alarm of a drift test, over all values of a row; ADWIN's confidence parameter.
-    #[serde(default = "default_drift_confidence")]
-    pub drift_confidence: f64,
+    /// Rows of one series between two drifts found where there are none, on average, over all its values and
+    /// tests; 1,000 to 10,000,000.
+    #[serde(default = "default_drift_run_length")]
+    pub drift_run_length: u64,
 }
 
 /// The name of the stream that exists without being defined, on topic `records`.
@@ -142,7 +167,7 @@ impl Stream {
             record_ids: default_record_ids(),
             windows: vec![],
             drift: default_drift(),
-            drift_confidence: default_drift_confidence(),
+            drift_run_length: default_drift_run_length(),
         }
     }
 
@@ -165,8 +190,11 @@ impl Stream {
             return invalid(what("lateness_ms"), "more than a week (604800000)");
         }
         self.check_times()?;
-        if !(1e-12..=0.5).contains(&self.drift_confidence) {
-            return invalid(what("drift_confidence"), "must be from 1e-12 to 0.5");
+        if !(1_000..=10_000_000).contains(&self.drift_run_length) {
+            return invalid(what("drift_run_length"), "must be from 1000 to 10000000 rows");
+        }
+        if has_repeats(&self.drift) {
+            return invalid(what("drift"), "one stands twice");
         }
         let Format { key, time, tags, record_id, .. } = &self.format;
         for pointer in
@@ -211,8 +239,8 @@ fn default_record_ids() -> u32 {
     100
 }
 fn default_drift() -> Vec<DriftTest> {
-    vec![DriftTest::Adwin, DriftTest::PageHinkley]
+    DriftTest::DEFAULT.to_vec()
 }
-fn default_drift_confidence() -> f64 {
-    1e-6
+fn default_drift_run_length() -> u64 {
+    50_000
 }

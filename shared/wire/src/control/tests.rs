@@ -2,6 +2,8 @@
 
 use domain::{Aggregate, Shape, Window};
 
+use domain::DriftPolicy;
+
 use super::*;
 
 fn check(definition: Definition) {

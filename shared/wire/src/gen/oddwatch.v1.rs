@@ -47,6 +47,32 @@ pub struct EventMetadata {
     #[prost(string, tag = "10")]
     pub traceparent: ::prost::alloc::string::String,
 }
+/// The values of a feature over some rows, in its unit.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ValueSummary {
+    /// How many values are told of.
+    #[prost(uint64, tag = "1")]
+    pub count: u64,
+    /// Their mean.
+    #[prost(double, tag = "2")]
+    pub mean: f64,
+    /// Their standard deviation.
+    #[prost(double, tag = "3")]
+    pub deviation: f64,
+    /// The values below which 5, 25, 50, 75 and 95 % of them lie; none of no values.
+    #[prost(double, repeated, tag = "4")]
+    pub quantiles: ::prost::alloc::vec::Vec<f64>,
+}
+/// What a detector does at a drift.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DriftAction {
+    /// The detector's name.
+    #[prost(string, tag = "1")]
+    pub detector: ::prost::alloc::string::String,
+    /// What it does.
+    #[prost(enumeration = "DriftPolicy", tag = "2")]
+    pub policy: i32,
+}
 /// A lasting change of what is normal for a series, on topic "drift.detected".
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct DriftDetected {
@@ -59,10 +85,10 @@ pub struct DriftDetected {
     /// The series key.
     #[prost(string, tag = "3")]
     pub key: ::prost::alloc::string::String,
-    /// The feature that changed.
+    /// The feature that changed, or changed most.
     #[prost(string, tag = "4")]
     pub feature: ::prost::alloc::string::String,
-    /// The test that found it: "adwin" or "page_hinkley".
+    /// The test that found it: such as "cusum".
     #[prost(string, tag = "5")]
     pub method: ::prost::alloc::string::String,
     /// The test's statistic, in the test's own unit.
@@ -71,15 +97,9 @@ pub struct DriftDetected {
     /// What the statistic had to exceed, in the same unit.
     #[prost(double, tag = "7")]
     pub bound: f64,
-    /// Upper bound of the p-value under the test's assumptions, in \[0, 1\].
+    /// The chance of such a statistic without a change in as many rows as were watched, in \[0, 1\].
     #[prost(double, tag = "8")]
     pub p_value: f64,
-    /// Mean before the change, in the feature's unit.
-    #[prost(double, tag = "9")]
-    pub before: f64,
-    /// Mean behind the change, in the feature's unit.
-    #[prost(double, tag = "10")]
-    pub after: f64,
     /// The number, within the series, of the record's row at which it was found.
     #[prost(uint64, tag = "11")]
     pub row_number: u64,
@@ -89,6 +109,117 @@ pub struct DriftDetected {
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
+    /// What changed.
+    #[prost(enumeration = "DriftKind", tag = "13")]
+    pub kind: i32,
+    /// All features that changed, most first.
+    #[prost(string, repeated, tag = "14")]
+    pub features: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The feature before the change.
+    #[prost(message, optional, tag = "15")]
+    pub before: ::core::option::Option<ValueSummary>,
+    /// The feature since.
+    #[prost(message, optional, tag = "16")]
+    pub after: ::core::option::Option<ValueSummary>,
+    /// The number of the row at which it began, as far as can be told.
+    #[prost(uint64, tag = "17")]
+    pub began_row: u64,
+    /// Event time of that row, in microseconds since 1970.
+    #[prost(int64, tag = "18")]
+    pub began_at_us: i64,
+    /// What the stream's detectors do; those that do nothing are not listed.
+    #[prost(message, repeated, tag = "19")]
+    pub actions: ::prost::alloc::vec::Vec<DriftAction>,
+}
+/// What changed when what is normal changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum DriftKind {
+    /// Not set.
+    Unspecified = 0,
+    /// The level.
+    Level = 1,
+    /// The variance.
+    Variance = 2,
+    /// The distribution, with about the same level and variance.
+    Distribution = 3,
+    /// What repeats.
+    Seasonality = 4,
+    /// How often a value is missing.
+    Missingness = 5,
+    /// How features go together.
+    Multivariate = 6,
+}
+impl DriftKind {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "DRIFT_KIND_UNSPECIFIED",
+            Self::Level => "DRIFT_KIND_LEVEL",
+            Self::Variance => "DRIFT_KIND_VARIANCE",
+            Self::Distribution => "DRIFT_KIND_DISTRIBUTION",
+            Self::Seasonality => "DRIFT_KIND_SEASONALITY",
+            Self::Missingness => "DRIFT_KIND_MISSINGNESS",
+            Self::Multivariate => "DRIFT_KIND_MULTIVARIATE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "DRIFT_KIND_UNSPECIFIED" => Some(Self::Unspecified),
+            "DRIFT_KIND_LEVEL" => Some(Self::Level),
+            "DRIFT_KIND_VARIANCE" => Some(Self::Variance),
+            "DRIFT_KIND_DISTRIBUTION" => Some(Self::Distribution),
+            "DRIFT_KIND_SEASONALITY" => Some(Self::Seasonality),
+            "DRIFT_KIND_MISSINGNESS" => Some(Self::Missingness),
+            "DRIFT_KIND_MULTIVARIATE" => Some(Self::Multivariate),
+            _ => None,
+        }
+    }
+}
+/// What a detector does at a drift.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum DriftPolicy {
+    /// Not set.
+    Unspecified = 0,
+    /// Nothing.
+    None = 1,
+    /// Starts the model anew.
+    Relearn = 2,
+    /// Keeps the model and learns anew how far rows usually lie from what it expects.
+    Widen = 3,
+    /// Scores on and learns nothing more until the detector is redefined.
+    Freeze = 4,
+}
+impl DriftPolicy {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "DRIFT_POLICY_UNSPECIFIED",
+            Self::None => "DRIFT_POLICY_NONE",
+            Self::Relearn => "DRIFT_POLICY_RELEARN",
+            Self::Widen => "DRIFT_POLICY_WIDEN",
+            Self::Freeze => "DRIFT_POLICY_FREEZE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "DRIFT_POLICY_UNSPECIFIED" => Some(Self::Unspecified),
+            "DRIFT_POLICY_NONE" => Some(Self::None),
+            "DRIFT_POLICY_RELEARN" => Some(Self::Relearn),
+            "DRIFT_POLICY_WIDEN" => Some(Self::Widen),
+            "DRIFT_POLICY_FREEZE" => Some(Self::Freeze),
+            _ => None,
+        }
+    }
 }
 /// A series as a batch names it, once.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -979,9 +1110,9 @@ pub struct StreamDefinition {
     /// Tests for drift.
     #[prost(enumeration = "DriftTest", repeated, tag = "13")]
     pub drift_tests: ::prost::alloc::vec::Vec<i32>,
-    /// The chance of a false alarm of a drift test, in (0, 0.5\].
-    #[prost(double, tag = "14")]
-    pub drift_confidence: f64,
+    /// Rows of one series between two drifts found where there are none, over all its values and tests.
+    #[prost(uint64, tag = "15")]
+    pub drift_run_length: u64,
     /// How often a record of a series is expected, in milliseconds of event time; 0: at any time.
     #[prost(uint64, tag = "20")]
     pub interval_ms: u64,
@@ -1282,6 +1413,20 @@ pub enum DriftTest {
     Adwin = 1,
     /// Page-Hinkley, two-sided.
     PageHinkley = 2,
+    /// Cumulative sums of level and spread, and of missing values.
+    Cusum = 3,
+    /// Kolmogorov and Smirnov's test on a sliding window.
+    Kswin = 4,
+    /// Hoeffding's bound on differences of means.
+    HddmA = 5,
+    /// The same with weights that decay.
+    HddmW = 6,
+    /// Population stability index over quantile bins.
+    Psi = 7,
+    /// Wasserstein's distance between reference and current window.
+    Wasserstein = 8,
+    /// Maximum mean discrepancy of all values together.
+    Mmd = 9,
 }
 impl DriftTest {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1293,6 +1438,13 @@ impl DriftTest {
             Self::Unspecified => "DRIFT_TEST_UNSPECIFIED",
             Self::Adwin => "DRIFT_TEST_ADWIN",
             Self::PageHinkley => "DRIFT_TEST_PAGE_HINKLEY",
+            Self::Cusum => "DRIFT_TEST_CUSUM",
+            Self::Kswin => "DRIFT_TEST_KSWIN",
+            Self::HddmA => "DRIFT_TEST_HDDM_A",
+            Self::HddmW => "DRIFT_TEST_HDDM_W",
+            Self::Psi => "DRIFT_TEST_PSI",
+            Self::Wasserstein => "DRIFT_TEST_WASSERSTEIN",
+            Self::Mmd => "DRIFT_TEST_MMD",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1301,6 +1453,13 @@ impl DriftTest {
             "DRIFT_TEST_UNSPECIFIED" => Some(Self::Unspecified),
             "DRIFT_TEST_ADWIN" => Some(Self::Adwin),
             "DRIFT_TEST_PAGE_HINKLEY" => Some(Self::PageHinkley),
+            "DRIFT_TEST_CUSUM" => Some(Self::Cusum),
+            "DRIFT_TEST_KSWIN" => Some(Self::Kswin),
+            "DRIFT_TEST_HDDM_A" => Some(Self::HddmA),
+            "DRIFT_TEST_HDDM_W" => Some(Self::HddmW),
+            "DRIFT_TEST_PSI" => Some(Self::Psi),
+            "DRIFT_TEST_WASSERSTEIN" => Some(Self::Wasserstein),
+            "DRIFT_TEST_MMD" => Some(Self::Mmd),
             _ => None,
         }
     }
@@ -1395,39 +1554,6 @@ impl Combine {
             "COMBINE_MEDIAN" => Some(Self::Median),
             "COMBINE_VOTE" => Some(Self::Vote),
             "COMBINE_STACK" => Some(Self::Stack),
-            _ => None,
-        }
-    }
-}
-/// What a detector does at a drift.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
-#[repr(i32)]
-pub enum DriftPolicy {
-    /// Not set.
-    Unspecified = 0,
-    /// Nothing.
-    None = 1,
-    /// Starts the model anew.
-    Relearn = 2,
-}
-impl DriftPolicy {
-    /// String value of the enum field names used in the ProtoBuf definition.
-    ///
-    /// The values are not transformed in any way and thus are considered stable
-    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
-    pub fn as_str_name(&self) -> &'static str {
-        match self {
-            Self::Unspecified => "DRIFT_POLICY_UNSPECIFIED",
-            Self::None => "DRIFT_POLICY_NONE",
-            Self::Relearn => "DRIFT_POLICY_RELEARN",
-        }
-    }
-    /// Creates an enum from field names used in the ProtoBuf definition.
-    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
-        match value {
-            "DRIFT_POLICY_UNSPECIFIED" => Some(Self::Unspecified),
-            "DRIFT_POLICY_NONE" => Some(Self::None),
-            "DRIFT_POLICY_RELEARN" => Some(Self::Relearn),
             _ => None,
         }
     }

@@ -108,7 +108,7 @@ fn a_step_is_one_drift_and_marked_at_its_row_and_the_next_of_each_window() {
     }
     world.run().unwrap();
     let [drift] = &world.drifts()[..] else { panic!("{:?}", world.drifts()) };
-    assert!(drift.after - drift.before > 20.0, "{drift:?}");
+    assert!(drift.after.mean - drift.before.mean > 20.0, "{drift:?}");
     let mut marks = vec![];
     for batch in world.requested() {
         for row in batch.rows().filter(|row| row.drift.is_some()) {

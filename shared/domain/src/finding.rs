@@ -268,16 +268,6 @@ pub enum DriftKind {
 }
 
 impl DriftKind {
-    /// All kinds.
-    pub const ALL: [Self; 6] = [
-        Self::Level,
-        Self::Variance,
-        Self::Distribution,
-        Self::Seasonality,
-        Self::Missingness,
-        Self::Multivariate,
-    ];
-
     /// The name users see.
     pub fn name(self) -> &'static str {
         match self {

@@ -290,6 +290,7 @@ mod tests {
     }
 
     fn drift() -> Drift {
+        let policy = domain::DriftPolicy::Widen;
         Drift {
             id: Id::of(&[b"d"]),
             position: position(),
@@ -306,24 +307,11 @@ mod tests {
             p_value: 1e-7,
             kind: domain::DriftKind::Seasonality,
             features: vec!["cpu".into(), "memory".into()],
-            before: domain::Summary {
-                count: 9,
-                mean: 1.0,
-                deviation: 0.5,
-                quantiles: [0.0, 0.5, 1.0, 1.5, 2.0],
-            },
-            after: domain::Summary {
-                count: 3,
-                mean: 4.0,
-                deviation: 0.25,
-                quantiles: [3.5, 3.75, 4.0, 4.25, 4.5],
-            },
+            before: domain::Summary { count: 9, mean: 1.0, deviation: 0.5, quantiles: [1.5; 5] },
+            after: domain::Summary { count: 3, mean: 4.0, deviation: 0.25, quantiles: [3.5; 5] },
             began_row: 7,
             began_at: -5,
-            actions: vec![domain::DriftAction {
-                detector: "d".into(),
-                policy: domain::DriftPolicy::Widen,
-            }],
+            actions: vec![domain::DriftAction { detector: "d".into(), policy }],
             row: 9,
             event_at: 1,
             ingested_at: 2,

@@ -120,3 +120,44 @@ fn a_stream_and_its_detector_change_at_once() {
     let read = world.scores().into_iter().map(|s| (s.series.window, s.score.event_at / 1000));
     assert_eq!(read.collect::<Vec<_>>(), [(Some("a".into()), 1), (Some("b".into()), 2)]);
 }
+
+#[test]
+fn each_policy_acts_at_the_row_of_the_drift_and_at_no_other() {
+    // The level is another one from row 200 on, where the drift is marked.
+    let with = |policy: &str| {
+        let mut all = rows(400, &[]);
+        all[199].drift = true;
+        all[199..].iter_mut().for_each(|row| row.values[0].1 += 40.0);
+        let mut world = World::new(&detector("d", &format!("{FIXED}\non_drift = {policy:?}")));
+        world.pass(all);
+        world.scores()
+    };
+    let none = with("none");
+    for policy in ["relearn", "widen", "freeze"] {
+        let scores = with(policy);
+        assert_eq!(verdicts(&scores[..199]), verdicts(&none[..199]), "{policy}: before it");
+        assert_ne!(verdicts(&scores[199..]), verdicts(&none[199..]), "{policy}: from it on");
+        let (at, usual) = (&scores[199].score, &none[199].score);
+        match policy {
+            "relearn" => assert!(at.confidence < usual.confidence, "{at:?}"),
+            "widen" => assert!(at.raw == usual.raw && at.score < usual.score, "{at:?}"),
+            // Nothing of the new level is learned: what was expected stays.
+            _ => {
+                assert_eq!(at.score, usual.score);
+                let (last, adapted) = (&scores[399].score, &none[399].score);
+                assert_eq!((last.confidence, last.expected), (at.confidence, at.expected));
+                assert!(adapted.confidence > usual.confidence, "the other one learns");
+            }
+        }
+    }
+    // A changed definition lets it learn again.
+    let mut world = World::new(&detector("d", &format!("{FIXED}\non_drift = \"freeze\"")));
+    let mut all = rows(400, &[]);
+    all[199].drift = true;
+    let rest = all.split_off(300);
+    world.pass(all);
+    world.define(&detector("d", "threshold = { score = 0.7 }\nclear_after = 3"));
+    world.pass(rest);
+    let confidence: Vec<_> = world.scores().iter().map(|s| s.score.confidence).collect();
+    assert!(confidence[299] == confidence[200] && confidence[399] > confidence[300]);
+}

@@ -7,7 +7,9 @@ use crate::world::{Rec, Scored, World, calm, detector, settle};
 /// Everything that happens to the detector: anomalies, late rows, drift, silence, changed definitions, refusals.
 fn story() -> World {
     let says = "threshold = { score = 0.6 }\nclear_after = 2\nsilence_ms = 15";
-    let mut world = World::new(&(detector("a", says) + &detector("b", "on_drift = \"relearn\"")));
+    let policies = [("b", "relearn"), ("w", "widen"), ("f", "freeze")];
+    let policies = policies.map(|(name, policy)| detector(name, &format!("on_drift = {policy:?}")));
+    let mut world = World::new(&(detector("a", says) + &policies.concat()));
     for at in 1..=500 {
         let value = match at % 90 {
             0 => 9.0,

@@ -2,6 +2,7 @@
 //! standard output, progress to standard error; the measuring itself is the crate `eval`.
 
 mod choice;
+mod drift;
 mod output;
 
 use std::path::{Path, PathBuf};
@@ -37,6 +38,8 @@ enum What {
     Noise(NoiseArgs),
     /// On 30 days of noise: alerts opened for each one that was wanted, at 1 and 7 a week.
     Budget(BudgetArgs),
+    /// Tests for drift: rows between drifts found where there are none, and rows until one is found.
+    Drift(drift::DriftArgs),
 }
 
 // `data`, like `set` and `definitions` of a `Choice`, is a global argument as well: it means here what
@@ -151,6 +154,7 @@ pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
         What::Robust(args) => robust(args),
         What::Noise(args) => noise(args),
         What::Budget(args) => budget(args),
+        What::Drift(args) => drift::run(args),
     }
 }
 

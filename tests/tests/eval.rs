@@ -101,6 +101,53 @@ fn a_row_is_explained() {
 }
 
 #[test]
+fn drifts_are_measured() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("drift");
+    let ended = run(&["eval", "drift", "--quick", "--out", text(&out)]);
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    assert!(ended.stdout.contains("Drifts found in series without a change"), "{ended:?}");
+    let rows = |file: &str| {
+        let mut reader = csv::Reader::from_path(out.join(file)).expect("it was written");
+        let rows = reader.deserialize().map(|row| row.expect("a row"));
+        rows.collect::<Vec<std::collections::HashMap<String, String>>>()
+    };
+    let number = |row: &std::collections::HashMap<String, String>, column: &str| {
+        row[column].parse::<f64>().unwrap_or_else(|wrong| panic!("{column}: {wrong}: {row:?}"))
+    };
+    // The default tests and 9 alone, 4 kinds of series, 1 and 5 values; one test needs several.
+    let alarms = rows("false_alarms.csv");
+    assert_eq!(alarms.len(), 4 * (2 * 10 - 1));
+    for row in &alarms {
+        let rate = number(row, "rate for 1 wanted");
+        let (low, high) = (number(row, "rate 95 % from"), number(row, "rate to"));
+        assert!(low <= rate && rate <= high && high.is_finite() && high > 0.0, "{row:?}");
+        if number(row, "alarms") > 0.0 {
+            let length = number(row, "mean run length");
+            assert!(length > 0.0 && length.is_finite(), "{row:?}");
+        }
+    }
+    let default = alarms.iter().filter(|row| row["tests"] == "default" && row["values"] == "1");
+    assert!(
+        default.clone().count() == 4
+            && default.clone().all(|row| number(row, "rate for 1 wanted") > 0.0)
+    );
+    let delays = rows("delays.csv");
+    let large = delays.iter().find(|row| {
+        row["tests"] == "default"
+            && row["series"] == "iid"
+            && row["change of one value"] == "step 2"
+    });
+    let large = large.expect("it was measured");
+    assert!(number(large, "misses") == 0.0 && number(large, "mean delay") < 50.0, "{large:?}");
+    assert!(rows("seeds.csv").iter().any(|row| row["change"] == "step 2" && row["delay"] != ""));
+    for file in ["false_alarms.svg", "delays.svg"] {
+        let drawn = fs::read_to_string(out.join(file)).expect("it was written");
+        assert!(drawn.starts_with("<svg ") && drawn.contains("default"), "{file}: {drawn}");
+    }
+}
+
+#[test]
 fn what_is_wrong_is_named() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = labelled(folder.path(), 50);
@@ -113,6 +160,7 @@ fn what_is_wrong_is_named() {
     check(&["eval", "csv", &file, "--label", "load"], 1, &["line 3", "column \"load\"", "label"]);
     check(&["eval", "noise", "--detector", "x"], 2, &["there is no \"x\"", "robust_z"]);
     check(&["eval", "noise", "--set", "window=9"], 2, &["--detector"]);
+    check(&["eval", "drift", "--detector", "x"], 2, &["no test \"x\"", "default", "kswin"]);
     check(&["eval", "nab", "--data", text(folder.path()), "--out", "x"], 1, &["labels"]);
     check(&["tune", &file, "--label", "load"], 1, &["line 3", "column \"load\""]);
 }

@@ -1,5 +1,6 @@
 //! Prints the table of bounds of `src/bounds.rs`: `cargo run --release -p oddwatch-drift --example bounds`. With
 //! names of statistics, those only.
+#![expect(clippy::print_stdout, reason = "the result goes to stdout")]
 
 use oddwatch_drift::calibrate;
 

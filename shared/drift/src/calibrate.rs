@@ -65,7 +65,7 @@ fn run(statistic: Statistic, bound: f64, rows: u64, seed: u64) -> f64 {
 enum Subject {
     Chart(Charts, Watched, f64),
     Alone(Lone),
-    Joint(Joint, f64),
+    Joint(Box<Joint>, f64),
 }
 
 impl Subject {
@@ -75,7 +75,7 @@ impl Subject {
             Statistic::Level => chart(Watched::Level),
             Statistic::Spread => chart(Watched::Spread),
             Statistic::Missing => chart(Watched::Missing),
-            Statistic::Joint => Self::Joint(Joint::new(VALUES, 1e5), bound),
+            Statistic::Joint => Self::Joint(Box::new(Joint::new(VALUES, 1e5)), bound),
             _ => Self::Alone(Lone::new(test(statistic), bound)),
         }
     }

@@ -134,15 +134,20 @@ impl Dependence {
         let penalty = libm::log(rows);
         self.shares = [0.0; LAGS];
         self.left = self.covariances[0];
-        if !(self.left > 0.0) {
-            return;
+        if self.left > 0.0 {
+            self.choose(rows, penalty);
         }
+    }
+
+    /// Takes the shares of the cheapest order, of those before the first that has no such thing.
+    fn choose(&mut self, rows: f64, penalty: f64) {
         let mut shares = [0.0; LAGS];
         let (mut left, mut best) = (self.left, rows * libm::log(self.left));
         for order in 0..LAGS {
             let lags = (0..order).map(|lag| shares[lag] * self.covariances[order - lag]);
             let partial = (self.covariances[order + 1] - lags.sum::<f64>()) / left;
-            if !(partial.abs() < 1.0) {
+            let is_correlation = partial.abs() < 1.0;
+            if !is_correlation {
                 return;
             }
             let before = shares;

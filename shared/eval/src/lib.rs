@@ -2,7 +2,8 @@
 //! first, learn second, as the detector service does ([`prequential`]); [`nab`] scores what was said on
 //! the Numenta Anomaly Benchmark, [`labelled`] on a CSV file with labels; [`robust`] asks how much of
 //! that stays when parameters and data change; [`noise`] counts what is found where nothing is, and
-//! [`budget`] whether as many alerts come as were wanted; [`tune`] looks for a better algorithm;
+//! [`budget`] whether as many alerts come as were wanted; [`drift`](mod@drift) how often and how soon
+//! tests for drift find one; [`tune`] looks for a better algorithm;
 //! [`account()`] says why one row scores as it does; [`report`] prints.
 //!
 //! Seeded and deterministic: series are shared out among all cores, results come in the order of what
@@ -11,6 +12,7 @@
 pub mod account;
 pub mod budget;
 pub mod dice;
+pub mod drift;
 mod error;
 mod estimate;
 pub mod labelled;

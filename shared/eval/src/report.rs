@@ -1,9 +1,11 @@
 //! What was measured, for people (plain text), for programs (CSV) and for pages ([`chart`], SVG).
 
 pub mod chart;
+mod drift;
 mod tables;
 
 pub use chart::{Bar, svg};
+pub use drift::{delay_bars, delay_table, drift_seed_table, false_alarm_bars, false_alarm_table};
 pub use tables::{
     budget_bars, budget_table, nab_bars, nab_table, noise_bars, noise_table, quality_table,
     ranking_bars, ranking_table, robust_bars, robust_table, stretch_table,

@@ -23,7 +23,7 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
     ("oddwatch-domain", &[], &[]),
     ("oddwatch-detect", &[], &["oddwatch-domain"]),
     ("oddwatch-drift", &[], &["oddwatch-domain"]),
-    ("oddwatch-eval", &[], &["oddwatch-domain", "oddwatch-detect"]),
+    ("oddwatch-eval", &[], &["oddwatch-domain", "oddwatch-detect", "oddwatch-drift"]),
     ("oddwatch-peers", &[], &["oddwatch-domain", "oddwatch-detect", "oddwatch-eval"]),
     ("oddwatch-wire", &[], &["oddwatch-domain"]),
     ("oddwatch-exchange", &[], &[]),

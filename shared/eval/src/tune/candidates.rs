@@ -23,9 +23,9 @@ pub fn candidates(values: usize) -> Vec<Algorithm> {
     all
 }
 
-/// Whether it is an algorithm of its own: not one that stands for others, or is made of them.
+/// Whether it is an algorithm of its own: not one that stands for others, is made of them, or must be given.
 fn stands_alone(kind: Kind) -> bool {
-    !matches!(kind, Kind::Auto | Kind::Ensemble)
+    !matches!(kind, Kind::Auto | Kind::Ensemble | Kind::Onnx)
 }
 
 #[cfg(test)]

@@ -140,7 +140,9 @@ fn drifts_are_measured() {
     });
     let large = large.expect("it was measured");
     assert!(number(large, "misses") == 0.0 && number(large, "mean delay") < 50.0, "{large:?}");
-    assert!(rows("seeds.csv").iter().any(|row| row["change"] == "step 2" && row["delay"] != ""));
+    assert!(
+        rows("seeds.csv").iter().any(|row| row["change"] == "step 2" && !row["delay"].is_empty())
+    );
     for file in ["false_alarms.svg", "delays.svg"] {
         let drawn = fs::read_to_string(out.join(file)).expect("it was written");
         assert!(drawn.starts_with("<svg ") && drawn.contains("default"), "{file}: {drawn}");

@@ -179,9 +179,7 @@ impl<T: Encode> Slices<T> {
     /// # Panics
     /// If there is no such item, as indexing does.
     pub fn remove(&mut self, index: usize) -> T {
-        if index < self.end {
-            self.save(index);
-        }
+        self.get_mut(index);
         let Some(item) = self.items[index].take() else { no_item(index) };
         self.vacant.insert(index);
         item

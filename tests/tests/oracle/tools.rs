@@ -131,14 +131,19 @@ pub(crate) fn drop_one<T>(all: &mut ByPartition<T>, random: &mut Pcg64Mcg) -> Op
     Some(format!("{number}/{at}"))
 }
 
-/// The last message leaves a trace only if there are rows in it: ticks that carry log time no further are passed
-/// on by nobody.
+/// A message leaves a trace if there are rows in it, or if one of its sources' numbers go on: ticks that carry log time
+/// no further are passed on by nobody.
 pub(crate) fn drop_accepted(evidence: &mut Evidence, random: &mut Pcg64Mcg) -> Option<String> {
     let (number, told) = partition(&mut evidence.committed.accepted, random)?;
     let at = below(told.len(), random)?;
     let items = told[at].content.iter().flat_map(|segment| &segment.items);
     let has_rows = items.filter(|item| matches!(item, domain::Item::Row(_))).count() > 0;
-    if at + 1 == told.len() && !has_rows {
+    let (before, later) = told.split_at(at + 1);
+    let mut later = later.iter().flat_map(|told| &told.content);
+    let goes_on = later.any(|segment| {
+        before[at].content.iter().any(|lost| lost.first.source == segment.first.source)
+    });
+    if !has_rows && !goes_on {
         return None;
     }
     told.remove(at);

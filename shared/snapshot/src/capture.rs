@@ -236,6 +236,8 @@ impl<T: Encode> Slices<T> {
     }
 }
 
+/// As indexing a vector beyond its end: an index comes from `insert` and is used no more after `remove`, so this is
+/// a mistake in the program.
 #[cold]
 fn no_item(index: usize) -> ! {
     panic!("there is no item {index}")

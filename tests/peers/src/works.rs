@@ -55,11 +55,11 @@ pub(crate) fn works() -> Vec<Work> {
             Kind::HalfSpaceTrees,
             8.0,
         ),
-        work("lof", "LOF k 10, window 256, 10 values", 10, Kind::Lof, 1.0),
-        work("knn", "kNN k 10, window 1000, 10 values", 10, Kind::Knn, 1.0),
-        work("loda", "LODA 100 projections, window 512, 10 values", 10, Kind::Loda, 1.0),
-        work("svm", "one-class SVM, linear, 10 values", 10, Kind::OneClassSvm, 1.0),
-        work("iforest", "isolation forest 50 x 128, 10 values", 10, Kind::IsolationForest, 1.0),
+        work("lof", "LOF k 10, window 256, 10 values", 10, Kind::Lof, 10.0),
+        work("knn", "kNN k 10, window 1000, 10 values", 10, Kind::Knn, 3.0),
+        work("loda", "LODA 100 projections, window 512, 10 values", 10, Kind::Loda, 20.0),
+        work("svm", "one-class SVM, linear, 10 values", 10, Kind::OneClassSvm, 5.0),
+        work("iforest", "isolation forest 50 x 128, 10 values", 10, Kind::IsolationForest, 5.0),
     ];
     for work in &mut works {
         let set: &[(&str, f64)] = match work.name {
